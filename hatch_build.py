@@ -1,0 +1,17 @@
+"""Ships the Salt trees inside the wheel; an editable install uses the checkout's own, so it gets no copy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class ShareHook(BuildHookInterface):  # type: ignore[type-arg]
+    """Puts ``salt/ states/ pillar/ conf/`` under ``racksalt/_share`` (see ``racksalt/share.py``)."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Add the folders to a standard wheel."""
+        if self.target_name == "wheel" and version == "standard":
+            for name in ("salt", "states", "pillar", "conf"):
+                build_data["force_include"][name] = f"racksalt/_share/{name}"

@@ -1,0 +1,38 @@
+"""What every test shares: the order (cheap ones first) and Hypothesis profiles."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+ORDER = ("unit", "repo", "properties", "docs", "graphql_api", "functional", "integration")
+
+# The machines that run this are small and shared: a slow example is not a wrong one.
+settings.register_profile(
+    "default", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("thorough", settings.get_profile("default"), max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def _rank(item: pytest.Item) -> tuple[bool, int]:
+    folder = item.path.relative_to(ROOT / "tests").parts[0]
+    return (
+        item.get_closest_marker("daemons") is not None,
+        ORDER.index(folder) if folder in ORDER else len(ORDER),
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run unit tests first and what starts daemons last."""
+    items.sort(key=_rank)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout under test."""
+    return ROOT
