@@ -1,0 +1,1 @@
+"""What a booting machine is told and must prove: tokens, scripts, identity. All pure."""
