@@ -1,0 +1,1 @@
+"""The conductor: journal, step, outbox, effects, deadlines, reconcile. Start at ``handle.py``."""

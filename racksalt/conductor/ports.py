@@ -1,0 +1,137 @@
+"""What the conductor needs of the world. Adapters implement these; nothing else touches the world.
+
+Every method may be called again after a crash, so every method is idempotent or says what it observes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from racksalt.model.node import Bmc, Node
+
+Clock = Callable[[], float]
+"""Seconds since the epoch, UTC."""
+
+
+class Power(Protocol):
+    """Out-of-band power of one node. Raises BmcUnreachableError, BmcRefusedError or BmcSuspendedError.
+
+    One call is one bounded exchange with the BMC (no polling loops inside). Calls for different BMCs never wait for
+    one another; calls for one BMC are done one at a time.
+    """
+
+    def observe(self, bmc: Bmc) -> Literal["on", "off"]:
+        """Return the power state that the BMC reports now."""
+        ...
+
+    def on(self, bmc: Bmc) -> None:
+        """Switch on; no harm when it is on."""
+        ...
+
+    def off(self, bmc: Bmc) -> None:
+        """Switch off at once; no harm when it is off."""
+        ...
+
+    def boot_next(self, bmc: Bmc, device: Literal["network", "disk"]) -> None:
+        """Choose the device of the next boot only."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobResult:
+    """The outcome of one stage on one node, from a channel that cannot be forged."""
+
+    jid: str
+    node: str
+    ok: bool
+    message: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """Apply ``sls`` with ``pillar`` on ``node`` under the job id ``jid`` (20 digits, chosen by the conductor)."""
+
+    jid: str
+    node: str
+    stage: str
+    sls: str
+    pillar: dict[str, Any] = field(default_factory=dict)
+
+
+class Jobs(Protocol):
+    """Stages as jobs on the node's agent."""
+
+    def submit(self, requests: Sequence[JobRequest]) -> None:
+        """Hand the jobs to the agents; the same jid twice runs once. Does not wait for results."""
+        ...
+
+    def results(self, wanted: Iterable[tuple[str, str]]) -> list[JobResult]:
+        """Return the results that are there for (jid, node) pairs; absent ones are not ready or not known."""
+        ...
+
+    def lost(self, jid: str, node: str) -> bool:
+        """Ask the agent: is this job neither running nor finished with a kept result? (A kept result is stored first.)"""
+        ...
+
+    def answering(self, nodes: Sequence[str], timeout_s: float) -> set[str]:
+        """Return those of ``nodes`` whose agent answers now, proven by its own key."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinionKey:
+    """A minion key in the master's key store."""
+
+    node: str
+    public_key: str
+    accepted: bool
+
+
+class Keys(Protocol):
+    """The Salt master's key store."""
+
+    def pending(self) -> list[MinionKey]:
+        """Return all keys that wait for acceptance."""
+        ...
+
+    def get(self, node: str) -> list[MinionKey]:
+        """Return the node's keys: the accepted one, the pending one, or both."""
+        ...
+
+    def accept(self, key: MinionKey) -> None:
+        """Accept exactly this pending key; a different or vanished key raises ConflictError."""
+        ...
+
+    def revoke(self, node: str) -> None:
+        """Delete every key of the node, accepted, pending or denied; no harm when there is none."""
+        ...
+
+
+class Announcer(Protocol):
+    """Publishes committed transitions (Salt's event bus, or nothing)."""
+
+    def publish(self, tag: str, payload: dict[str, Any]) -> None:
+        """Fire one event; may be lost, may be repeated."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All ports of one conductor, by the node's own choice of agent and BMC protocol."""
+
+    clock: Clock
+    power: dict[str, Power]
+    jobs: dict[str, Jobs]
+    keys: Keys
+    announcer: Announcer
+
+    def power_of(self, bmc: Bmc) -> Power:
+        """Return the power port for this BMC's protocol."""
+        return self.power[bmc.protocol]
+
+    def jobs_of(self, node: Node) -> Jobs:
+        """Return the job port for this node's agent."""
+        return self.jobs[node.agent]

@@ -1,0 +1,1 @@
+"""The nouns: frozen, typed, validated. Nothing here reads a clock, a file or the environment."""

@@ -1,0 +1,1 @@
+"""The provisioning state machine (PSM). Start at ``table.py``."""
