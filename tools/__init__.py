@@ -1,0 +1,1 @@
+"""What the maintainers run: generated files and checks of them."""
