@@ -1,1 +1,1 @@
-"""Virtual machines that behave like servers: firmware, a BMC, a disk that stays, a real salt-minion or a light agent."""
+"""Virtual machines with firmware, a BMC, a disk that stays, and a real salt-minion or a light agent."""
