@@ -96,3 +96,9 @@ class SettingsError(InvalidInputError):
     """The settings file is wrong; the message names file, key and remedy."""
 
     code = "settings_error"
+
+
+class AgentUnreachableError(RacksaltError):
+    """The Salt master did not take a job; nothing is known about whether a minion got it."""
+
+    code = "agent_unreachable"

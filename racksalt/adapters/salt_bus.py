@@ -1,0 +1,191 @@
+"""Salt's event bus: what racksalt tells it, and the reader that turns what it says into hints.
+
+The bus delivers at most once and drops a subscriber that does not read, so the reader only parses
+and appends to a queue in memory; a second thread hands batches to the sink. Nothing here decides:
+each hint is checked later against a channel that cannot be forged.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import salt.utils.event
+
+from racksalt.adapters.salt_hints import Hint, hint_of
+
+if TYPE_CHECKING:
+    from racksalt.adapters.salt_client import Opts
+
+log = logging.getLogger(__name__)
+
+Sink = Callable[[Sequence[Hint]], None]
+CAPACITY = 200_000
+BATCH = 500
+_RETRY_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
+_STORED_WITHIN_S = 2.0
+_LOG_EVERY_S = 10.0
+
+
+class SaltAnnouncer:
+    """The port ``Announcer`` on the master's bus; connects when first used and again when it broke."""
+
+    def __init__(self, opts: Opts) -> None:
+        self._opts = opts
+        self._lock = threading.Lock()
+        self._bus: Any = None
+
+    def publish(self, tag: str, payload: dict[str, Any]) -> None:
+        """Fire one event; it may be lost, and a bus that is away is not an error."""
+        with self._lock:
+            for _ in range(2):
+                try:
+                    if self._bus is None:
+                        self._bus = salt.utils.event.get_master_event(
+                            self._opts, self._opts["sock_dir"], listen=False
+                        )
+                    if self._bus.fire_event(dict(payload), tag):
+                        return
+                except Exception:
+                    log.debug("the bus did not take %s", tag, exc_info=True)
+                self._drop()
+        log.warning("the event bus is away; %s was not announced", tag)
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            self._drop()
+
+    def _drop(self) -> None:
+        """Forget a connection that may be broken."""
+        bus, self._bus = self._bus, None
+        if bus is not None:
+            bus.destroy()
+
+
+class BusReader:
+    """Reads the master's bus for ever and hands batches of hints to ``sink``.
+
+    ``sink`` may raise: the batch is handed in again until it is taken, so it must be idempotent
+    (ids are in the hints). At most CAPACITY hints wait in memory; beyond that the newest are dropped
+    and the log says how many. ``stored(jid, node)`` tells when a job's return is in the job cache:
+    Salt fires the event of a return a moment before it stores it, so these hints wait for that.
+    """
+
+    def __init__(
+        self, opts: Opts, sink: Sink, *, stored: Callable[[str, str], bool] | None = None
+    ) -> None:
+        self._opts = opts
+        self._sink = sink
+        self._stored = stored
+        self._queue: deque[Hint] = deque()
+        self._waiting: list[tuple[float, Hint]] = []
+        self._more = threading.Event()
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self.read = 0
+        self.dropped = 0
+        self.written = 0
+
+    def start(self) -> None:
+        """Start both threads."""
+        for name, run in (("racksalt-bus-read", self._read), ("racksalt-bus-write", self._write)):
+            thread = threading.Thread(target=run, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Stop reading, hand in what was read, end both threads."""
+        self._stop.set()
+        self._more.set()
+        for thread in self._threads:
+            thread.join(timeout_s)
+
+    def _read(self) -> None:
+        """Read until stopped; connect again whenever the bus went away."""
+        while not self._stop.is_set():
+            try:
+                with salt.utils.event.get_master_event(
+                    self._opts, self._opts["sock_dir"], listen=True
+                ) as bus:
+                    while not self._stop.is_set():
+                        event = bus.get_event(wait=1, full=True, auto_reconnect=True)
+                        if event is not None:
+                            self._take(event)
+            except Exception:
+                log.exception("reading the event bus failed; connecting again")
+                self._stop.wait(1.0)
+
+    def _take(self, event: dict[str, Any]) -> None:
+        """Append one event's hint, if it is one."""
+        self.read += 1
+        hint = hint_of(event["tag"], event["data"], time.time())
+        if hint is None:
+            return
+        if len(self._queue) >= CAPACITY:
+            self.dropped += 1
+            if self.dropped % 1000 == 1:
+                log.error("the inbox does not take hints; %d were dropped", self.dropped)
+            return
+        self._queue.append(hint)
+        self._more.set()
+
+    def _write(self) -> None:
+        """Hand batches to the sink until stopped and empty."""
+        while True:
+            batch = self._batch()
+            if batch:
+                self._hand_in(batch)
+            elif self._stop.is_set():
+                return
+            else:
+                self._more.wait(0.05 if self._waiting else 1.0)
+                self._more.clear()
+
+    def _batch(self) -> list[Hint]:
+        """Return up to BATCH hints that are ready."""
+        batch: list[Hint] = []
+        while self._queue and len(batch) < BATCH:
+            hint = self._queue.popleft()
+            if hint.kind == "returned" and self._stored is not None:
+                self._waiting.append((time.monotonic() + _STORED_WITHIN_S, hint))
+            else:
+                batch.append(hint)
+        late: list[tuple[float, Hint]] = []
+        for deadline, hint in self._waiting:
+            if self._is_stored(hint) or deadline <= time.monotonic() or self._stop.is_set():
+                batch.append(hint)
+            else:
+                late.append((deadline, hint))
+        self._waiting = late
+        return batch
+
+    def _is_stored(self, hint: Hint) -> bool:
+        """Ask the job cache; a job cache that fails is no reason to hold the hint back."""
+        try:
+            return self._stored is None or self._stored(hint.data["jid"], hint.node)
+        except Exception:
+            log.debug("the job cache could not be asked", exc_info=True)
+            return True
+
+    def _hand_in(self, batch: list[Hint]) -> None:
+        """Give the batch to the sink until it takes it."""
+        logged_at = 0.0
+        for attempt in range(10**9):
+            try:
+                self._sink(batch)
+            except Exception as error:
+                if self._stop.is_set():
+                    log.exception("%d hints could not be handed in before the stop", len(batch))
+                    return
+                if time.monotonic() - logged_at > _LOG_EVERY_S:
+                    log.warning("%d hints wait: the inbox refuses (%s)", len(batch), error)
+                    logged_at = time.monotonic()
+                self._stop.wait(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+            else:
+                self.written += len(batch)
+                return

@@ -1,0 +1,134 @@
+"""The door to a Salt master's own files and sockets: options, one client per thread, and one way to ask minions.
+
+Answers are read from the master's job cache, never from the bus: the master checks who sent a
+return before it stores it, while any accepted minion can fire an event that looks like a return.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import salt.client
+import salt.config
+import salt.exceptions
+
+from racksalt.model.errors import AgentUnreachableError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+Opts = dict[str, Any]
+PUBLISH_TIMEOUT_S = 10
+_SETTLE_S = 0.25  # a return's event comes before its file in the job cache
+
+
+def master_opts(config: str | Path) -> Opts:
+    """Return the options of the Salt master whose configuration file is ``config``."""
+    opts: Opts = salt.config.master_config(str(config))
+    return opts
+
+
+class SaltClient:
+    """One LocalClient per thread (it is not safe to share one), made when the thread first asks."""
+
+    def __init__(self, opts: Opts) -> None:
+        self.opts = opts
+        self._own = threading.local()
+
+    def local(self) -> Any:
+        """Return this thread's LocalClient."""
+        client = getattr(self._own, "client", None)
+        if client is None:
+            client = self._own.client = salt.client.LocalClient(
+                mopts=self.opts, auto_reconnect=True
+            )
+        return client
+
+    def forget(self) -> None:
+        """Close this thread's LocalClient; the next call makes a new one."""
+        client = getattr(self._own, "client", None)
+        self._own.client = None
+        if client is not None:
+            client.destroy()
+
+    def publish(
+        self,
+        nodes: Sequence[str],
+        fun: str,
+        arg: Sequence[Any] = (),
+        *,
+        jid: str = "",
+        kwarg: dict[str, Any] | None = None,
+        listen: bool = False,
+    ) -> str:
+        """Publish ``fun`` to the minions ``nodes`` and return the job id, without waiting for them.
+
+        Raises NotFoundError when no such minion has an accepted key, AgentUnreachableError when
+        the master does not take the job.
+        """
+        try:
+            found = self.local().run_job(
+                list(nodes),
+                fun,
+                arg=list(arg),
+                kwarg=kwarg or {},
+                tgt_type="list",
+                jid=jid,
+                timeout=PUBLISH_TIMEOUT_S,
+                listen=listen,
+            )
+        except salt.exceptions.SaltException as error:
+            self.forget()
+            if "could not resolve minions" in str(error):
+                message = f"none of {', '.join(nodes)[:200]} has an accepted key on this master"
+                raise NotFoundError(message, "see salt-key -L") from error
+            message = f"the Salt master did not take the job {fun}: {error}"
+            raise AgentUnreachableError(message, "is salt-master running?") from error
+        if not found:
+            message = f"none of {', '.join(nodes)[:200]} has an accepted key on this master"
+            raise NotFoundError(message, "see salt-key -L")
+        return str(found["jid"])
+
+    def stored(self, jid: str) -> dict[str, Any]:
+        """Return ``{minion: {"return", "retcode", …}}`` as the master's job cache has it now."""
+        fetch = self.local().returners[f"{self.opts['master_job_cache']}.get_jid"]
+        found: dict[str, Any] = fetch(jid)
+        return found
+
+    def ask(
+        self, nodes: Iterable[str], fun: str, arg: Sequence[Any], timeout_s: float
+    ) -> dict[str, Any]:
+        """Run ``fun`` on the minions and return ``{minion: return}`` of those that answered in time.
+
+        Minions without an accepted key are left out. A minion whose function failed is left out too.
+        """
+        missing = set(nodes)
+        if not missing:
+            return {}
+        deadline = time.monotonic() + timeout_s
+        jid = self.publish(sorted(missing), fun, arg, listen=True)
+        answers: dict[str, Any] = {}
+        hinted: set[str] = set()
+        while missing:
+            left = deadline - time.monotonic()
+            heard = self._hear(jid, min(max(left, 0.0), _SETTLE_S)) & missing
+            hinted |= heard
+            if left <= 0 or (hinted and (not heard or hinted >= missing)):
+                found = {node: ret for node, ret in self.stored(jid).items() if node in missing}
+                answers.update(found)
+                missing -= found.keys()
+                hinted -= found.keys()
+            if left <= 0:
+                break
+        self.local().event.unsubscribe(f"salt/job/{jid}")
+        return {node: ret.get("return") for node, ret in answers.items() if not ret.get("retcode")}
+
+    def _hear(self, jid: str, wait_s: float) -> set[str]:
+        """Return who seems to have answered within ``wait_s``: a hint, since events can be forged."""
+        event = self.local().event.get_event(
+            wait=max(wait_s, 0.01), tag=f"salt/job/{jid}/ret/", full=True, auto_reconnect=True
+        )
+        return {event["tag"].rsplit("/", 1)[-1]} if event else set()

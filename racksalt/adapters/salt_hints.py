@@ -1,0 +1,116 @@
+"""What one event on Salt's bus may mean to racksalt. Pure; every field comes from whoever fired it.
+
+Tags: ``racksalt/node/<id>/event/<event>`` (racksalt.wire), ``salt/auth``, ``salt/minion/<id>/start``,
+``salt/job/<jid>/ret/<id>`` ("Salt Master Events" in Salt's documentation).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from racksalt import wire
+
+DATA_BYTES = 16_384
+_EVENT_ID = re.compile(r"^[A-Za-z0-9_.:@-]{1,128}$")
+_PROOF = re.compile(r"^[0-9a-f]{64}$")
+_KEY_BYTES = 16_384
+
+HintKind = Literal["event", "proof", "started", "returned"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hint:
+    """One thing that may have happened to ``node``. ``id`` is the same when the same event is read twice.
+
+    ``event``: ``name`` and ``data`` as fired. ``proof``: data has key_sha256, public_key, proof and
+    act (Salt's word: pend, denied, accept, …). ``started``: the minion says it started.
+    ``returned``: data has jid. ``actor`` is who claims to have fired it; a claim, no more.
+    """
+
+    kind: HintKind
+    id: str
+    node: str
+    at: float
+    name: str = ""
+    actor: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def hint_of(tag: str, payload: Any, at: float) -> Hint | None:
+    """Return the hint in one bus event read at ``at``, or None when it is nothing to racksalt."""
+    if not isinstance(payload, dict):
+        return None
+    if tag == "salt/auth":
+        return _proof(payload, at)
+    inbound = wire.parse(tag)
+    if inbound:
+        return _node_event(tag, inbound, payload, at)
+    returned = wire.job_returned(tag)
+    if returned:
+        jid, node = returned
+        return Hint(kind="returned", id=f"bus:{node}:{jid}", node=node, at=at, data={"jid": jid})
+    node_started = wire.minion_started(tag)
+    if node_started:
+        digest = _digest(tag, payload)
+        return Hint(kind="started", id=f"bus:{node_started}:{digest}", node=node_started, at=at)
+    return None
+
+
+def _node_event(tag: str, inbound: wire.Inbound, payload: dict[str, Any], at: float) -> Hint:
+    """Return the hint of a node event; its own event id holds for that node alone."""
+    inner = payload.get("data")
+    data = inner if isinstance(inner, dict) else {}
+    given = data.get("event_id", payload.get("event_id"))
+    known = isinstance(given, str) and bool(_EVENT_ID.match(given))
+    event_id = given if known else _digest(tag, payload)
+    return Hint(
+        kind="event",
+        id=f"bus:{inbound.node}:{event_id}",
+        node=inbound.node,
+        name=inbound.event,
+        at=at,
+        actor=str(payload.get("id", ""))[:253],
+        data=_bounded({key: value for key, value in data.items() if key != "event_id"}),
+    )
+
+
+def _proof(payload: dict[str, Any], at: float) -> Hint | None:
+    """Return the hint of a sign-in attempt: which key, under whose name, with which proof."""
+    node, key = payload.get("id"), payload.get("pub")
+    if not (isinstance(node, str) and wire.NODE_ID.match(node) and isinstance(key, str)):
+        return None
+    grains = payload.get("autosign_grains")
+    proof = grains.get("racksalt_proof") if isinstance(grains, dict) else None
+    act = str(payload.get("act", ""))[:32]
+    if len(key) > _KEY_BYTES or act == "accept":
+        return None
+    pem = key.replace("\r\n", "\n").strip()
+    fits = isinstance(proof, str) and bool(_PROOF.match(proof))
+    data = {
+        "key_sha256": hashlib.sha256(pem.encode()).hexdigest(),
+        "public_key": pem,
+        "proof": proof if fits else "",
+        "act": act,
+    }
+    # The same attempt repeats every few seconds: one id for one key, proof and answer.
+    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+    return Hint(kind="proof", id=f"bus:{node}:{digest}", node=node, at=at, name="auth", data=data)
+
+
+def _bounded(data: dict[str, Any]) -> dict[str, Any]:
+    """Return JSON-able data of a bounded size; what is too big is named, not kept."""
+    text = json.dumps(data, sort_keys=True, default=str)
+    if len(text) > DATA_BYTES:
+        return {"truncated_bytes": len(text)}
+    kept: dict[str, Any] = json.loads(text)
+    return kept
+
+
+def _digest(tag: str, payload: dict[str, Any]) -> str:
+    """Return the same text for the same event read twice; its time stamp tells repeats apart."""
+    text = json.dumps([tag, payload], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()

@@ -1,0 +1,165 @@
+"""Stages as Salt jobs: published under the conductor's job id, read back from the master's job cache.
+
+A job id runs once: a minion skips an id that it has seen (``jid_queue``), the job cache keeps the
+first return of each minion, and ``lost`` asks the minion itself before anything is sent again.
+Minions need ``cache_jobs: True``, so that a result outlives a master that was away when it came.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import salt.utils.jid
+
+from racksalt.adapters.salt_client import SaltClient
+from racksalt.conductor.ports import JobRequest, JobResult
+from racksalt.model.errors import InvalidInputError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from racksalt.adapters.salt_client import Opts
+
+log = logging.getLogger(__name__)
+
+OUTCOME_TIMEOUT_S = 8.0
+MESSAGE_CHARS = 400
+_JID = re.compile(r"^[0-9]{20}$")
+_TORN_AFTER_S = 5.0
+
+
+class SaltJobs:
+    """The port ``Jobs`` on a Salt master."""
+
+    def __init__(self, opts: Opts) -> None:
+        self._client = SaltClient(opts)
+        self._opts = opts
+
+    def submit(self, requests: Sequence[JobRequest]) -> None:
+        """Publish each job under its own id; the same id twice runs once. Does not wait.
+
+        Raises InvalidInputError for an id that is not 20 digits, and what SaltClient.publish raises.
+        """
+        for request in requests:
+            if not _JID.match(request.jid):
+                message = f"the job id {request.jid!r} of {request.node} is not 20 digits"
+                raise InvalidInputError(message, "take the id from the conductor")
+            kwarg = {"pillar": request.pillar} if request.pillar else {}
+            self._client.publish(
+                [request.node],
+                "state.apply",
+                [request.sls],
+                jid=request.jid,
+                kwarg={**kwarg, "queue": True},
+            )
+
+    def results(self, wanted: Iterable[tuple[str, str]]) -> list[JobResult]:
+        """Return what the job cache has for these (jid, node) pairs: one folder read for each jid."""
+        by_jid: dict[str, set[str]] = {}
+        for jid, node in wanted:
+            by_jid.setdefault(jid, set()).add(node)
+        return [
+            result_of(jid, node, ret)
+            for jid, nodes in by_jid.items()
+            for node, ret in self._client.stored(jid).items()
+            if node in nodes
+        ]
+
+    def stored(self, jid: str, node: str) -> bool:
+        """Say whether the job cache has this node's return already."""
+        return node in self._client.stored(jid)
+
+    def lost(self, jid: str, node: str) -> bool:
+        """Ask the minion whether it neither runs nor remembers this job; store a kept result first.
+
+        False also when the minion does not answer: silence proves nothing, the deadline decides.
+        """
+        if self.stored(jid, node):
+            return False
+        try:
+            said = self._client.ask([node], "racksalt_stage.outcome", [jid], OUTCOME_TIMEOUT_S)
+        except NotFoundError:
+            return False
+        outcome = said.get(node)
+        if not isinstance(outcome, dict):
+            return False
+        if outcome.get("status") == "finished" and isinstance(outcome.get("return"), dict):
+            self._restore(jid, node, outcome["return"])
+            return False
+        return outcome.get("status") == "unknown"
+
+    def answering(self, nodes: Sequence[str], timeout_s: float) -> set[str]:
+        """Return those nodes whose minion answers ``test.ping`` within the time, by their own keys."""
+        try:
+            said = self._client.ask(nodes, "test.ping", [], timeout_s)
+        except NotFoundError:
+            return set()
+        return {node for node, answer in said.items() if answer is True}
+
+    def _restore(self, jid: str, node: str, ret: dict[str, Any]) -> None:
+        """Put a result that the minion kept into the job cache, as the master would have."""
+        cache = self._opts["master_job_cache"]
+        returners = self._client.local().returners
+        returners[f"{cache}.prep_jid"](False, passed_jid=jid)
+        kept = ("return", "retcode", "success", "out")
+        load: dict[str, Any] = {key: ret[key] for key in kept if key in ret}
+        load.update(jid=jid, id=node, fun=ret.get("fun", "state.apply"))
+        if returners[f"{cache}.returner"](load) is False and cache == "local_cache":
+            self._clear_torn(jid, node)
+            returners[f"{cache}.returner"](load)
+        log.info("%s: took over the kept result of job %s", node, jid)
+
+    def _clear_torn(self, jid: str, node: str) -> None:
+        """Remove a return folder that a killed master left without its file; it would block for ever."""
+        jobs = str(Path(self._opts["cachedir"]) / "jobs")
+        folder = Path(salt.utils.jid.jid_dir(jid, jobs, self._opts["hash_type"])) / node
+        if folder.is_dir() and not (folder / "return.p").exists():
+            age_s = time.time() - folder.stat().st_mtime
+            if age_s >= _TORN_AFTER_S:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def result_of(jid: str, node: str, ret: dict[str, Any]) -> JobResult:
+    """Read one stored return of ``state.apply``: good only if every state says True and retcode is 0."""
+    states = ret.get("return")
+    retcode = ret.get("retcode", 0)
+    if not isinstance(states, dict):
+        return JobResult(jid=jid, node=node, ok=False, message=_short(_text(states)))
+    chunks = sorted(
+        ((name, one) for name, one in states.items() if isinstance(one, dict)),
+        key=lambda pair: pair[1].get("__run_num__", 0),
+    )
+    data: dict[str, Any] = {}
+    for _, one in chunks:
+        if isinstance(one.get("data"), dict):
+            data.update(one["data"])
+    failed = next((pair for pair in chunks if pair[1].get("result") is not True), None)
+    if failed:
+        message = f"{_label(*failed)}: {_text(failed[1].get('comment'))}"
+        return JobResult(jid=jid, node=node, ok=False, message=_short(message), data=data)
+    if retcode or len(chunks) != len(states) or not chunks:
+        message = "" if chunks else "the stage has no states"
+        message = message or f"Salt reports return code {retcode}"
+        return JobResult(jid=jid, node=node, ok=False, message=message, data=data)
+    return JobResult(jid=jid, node=node, ok=True, message=f"{len(chunks)} states", data=data)
+
+
+def _label(name: str, one: dict[str, Any]) -> str:
+    """Return the state's id as its author wrote it."""
+    return str(one.get("__id__") or name.split("_|-")[1 if "_|-" in name else 0])
+
+
+def _text(value: Any) -> str:
+    """Return any comment that Salt gives (text, or a list of texts) as one line."""
+    lines = value if isinstance(value, list) else [value]
+    return " ".join(" ".join(str(line).split()) for line in lines if line)
+
+
+def _short(text: str) -> str:
+    """Cut a message to a length that fits a table."""
+    return text if len(text) <= MESSAGE_CHARS else text[: MESSAGE_CHARS - 1] + "…"

@@ -1,0 +1,141 @@
+"""The Salt master's key store as the port ``Keys``.
+
+What is accepted is exactly the key that was proven: its text is written to the store, rather than
+whatever lies under the node's name at that moment. Works on the files of ``localfs_key``, which
+Salt's own ``_auth`` reads; a file lock keeps racksalt's processes out of one another's way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import salt.cache
+import salt.crypt
+import salt.exceptions
+import salt.utils.event
+import salt.utils.verify
+
+from racksalt.conductor.ports import MinionKey
+from racksalt.model.errors import ConflictError, InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from racksalt.adapters.salt_client import Opts
+
+log = logging.getLogger(__name__)
+
+
+def normalised(pem: str) -> str:
+    """Return the public key with Unix line ends and no white space around it."""
+    return pem.replace("\r\n", "\n").strip()
+
+
+class SaltKeys:
+    """The port ``Keys``.
+
+    A key that Salt put aside as denied (somebody else's key came first under that name) counts as
+    pending here: whoever proves the boot token gets in, whoever was first does not.
+    """
+
+    def __init__(self, opts: Opts) -> None:
+        self._opts = opts
+        self._lock_file = Path(opts["cachedir"]) / "racksalt-keys.lock"
+
+    def pending(self) -> list[MinionKey]:
+        """Return all keys that wait for acceptance; the denied ones of each node after its pending one."""
+        cache = self._cache()
+        waiting = [
+            name
+            for name, entry in cache.list_all("keys").items()
+            if (entry or {}).get("state") == "pending"
+        ]
+        names = dict.fromkeys(sorted(waiting) + sorted(cache.list("denied_keys")))
+        return [key for name in names for key in self.get(name) if not key.accepted]
+
+    def get(self, node: str) -> list[MinionKey]:
+        """Return the node's keys: accepted, pending and denied, the accepted one first."""
+        if not salt.utils.verify.valid_id(self._opts, node):
+            return []
+        cache = self._cache()
+        found: dict[str, MinionKey] = {}
+        entry = cache.fetch("keys", node) or {}
+        if entry.get("state") in {"accepted", "pending"}:
+            pem = normalised(entry["pub"])
+            accepted = entry["state"] == "accepted"
+            found[pem] = MinionKey(node=node, public_key=pem, accepted=accepted)
+        for pub in cache.fetch("denied_keys", node) or []:
+            pem = normalised(pub)
+            found.setdefault(pem, MinionKey(node=node, public_key=pem, accepted=False))
+        return list(found.values())
+
+    def accept(self, key: MinionKey) -> None:
+        """Accept exactly this key; no harm when it is accepted already.
+
+        Raises ConflictError when another key of the node is accepted (revoke it first) or when this
+        one no longer waits, InvalidInputError when it is no usable RSA public key.
+        """
+        pem = normalised(key.public_key)
+        try:
+            salt.crypt.PublicKey.from_str(pem)
+        except (salt.exceptions.InvalidKeyError, ValueError) as error:
+            message = f"the key of {key.node} is no RSA public key that Salt can use"
+            raise InvalidInputError(message, "let the minion make its key pair again") from error
+        with self._locked():
+            keys = self.get(key.node)
+            for one in keys:
+                if one.accepted and one.public_key == pem:
+                    return
+                if one.accepted:
+                    message = f"another key of {key.node} is accepted already"
+                    raise ConflictError(message, "revoke it before a new one is accepted")
+            if pem not in {one.public_key for one in keys}:
+                message = f"the key of {key.node} that was checked no longer waits in the key store"
+                raise ConflictError(message, "the minion sends it again within seconds")
+            cache = self._cache()
+            cache.store("keys", key.node, {"state": "accepted", "pub": pem})
+            cache.flush("denied_keys", key.node)
+        self._tell(key.node, "accept")
+
+    def revoke(self, node: str) -> None:
+        """Delete every key of the node; no harm when there is none.
+
+        The master refuses its requests from then on. The key that encrypts publications is not
+        changed for each revocation (Salt does so daily): a rack's reinstallation would make every
+        minion of the site sign in again, once for each node.
+        """
+        if not salt.utils.verify.valid_id(self._opts, node):
+            return
+        with self._locked():
+            if not self.get(node) and not self._cache().fetch("keys", node):
+                return
+            cache = self._cache()
+            cache.flush("keys", node)
+            cache.flush("denied_keys", node)
+        self._tell(node, "delete")
+
+    def _cache(self) -> Any:
+        """Return the key store; it keeps nothing open."""
+        return salt.cache.Cache(self._opts, driver=self._opts["keys.cache_driver"])
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock that all of racksalt's processes on this master take (flock, released on death)."""
+        self._lock_file.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock_file.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def _tell(self, node: str, act: str) -> None:
+        """Fire Salt's own ``salt/key`` event, as ``salt-key`` does; the change stands without it."""
+        try:
+            with salt.utils.event.get_master_event(
+                self._opts, self._opts["sock_dir"], listen=False
+            ) as bus:
+                bus.fire_event({"result": True, "act": act, "id": node}, "salt/key")
+        except Exception:
+            log.debug("the salt/key event of %s was not taken", node, exc_info=True)
