@@ -10,11 +10,11 @@ import re
 from typing import Any, NamedTuple
 
 ROOT = "racksalt/node"
-NODE_ID = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")
-EVENT_NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
-_INBOUND = re.compile(rf"^{ROOT}/([^/]+)/event/([^/]+)$")
-_MINION_START = re.compile(r"^salt/minion/([^/]+)/start$")
-_JOB_RETURN = re.compile(r"^salt/job/([0-9]{20})/ret/([^/]+)$")
+NODE_ID = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z")
+EVENT_NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}\Z")
+_INBOUND = re.compile(rf"^{ROOT}/([^/]+)/event/([^/]+)\Z")
+_MINION_START = re.compile(r"^salt/minion/([^/]+)/start\Z")
+_JOB_RETURN = re.compile(r"^salt/job/([0-9]{20})/ret/([^/]+)\Z")
 
 
 class Inbound(NamedTuple):
