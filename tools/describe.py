@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import textwrap
 import types
 import typing
 from collections.abc import Iterator
@@ -12,21 +13,35 @@ from typing import Any
 
 import msgspec
 
+NAMES = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
+BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+
 
 def _type_name(hint: Any) -> str:
-    if typing.get_origin(hint) is typing.Annotated:
-        return _type_name(typing.get_args(hint)[0])
-    if typing.get_origin(hint) is typing.Literal:
-        return " or ".join(f"`{value}`" for value in typing.get_args(hint))
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        names = [_type_name(arg) for arg in typing.get_args(hint) if arg is not type(None)]
-        return " or ".join(names)
-    return getattr(hint, "__name__", str(hint)) if not typing.get_args(hint) else str(hint)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        bounds = [
+            f"{word} {getattr(extra, name)}"
+            for extra in hint.__metadata__
+            for name, word in BOUNDS.items()
+            if getattr(extra, name, None) is not None
+        ]
+        return ", ".join([_type_name(args[0]), *bounds])
+    if origin is typing.Literal:
+        return " or ".join(f"`{value}`" for value in args)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_type_name(arg) for arg in args if arg is not type(None))
+    if origin is dict:
+        return f"map of {_type_name(args[0])} to {_type_name(args[1])}"
+    if origin in (list, tuple):
+        return f"list of {_type_name(args[0])}"
+    name = getattr(hint, "__name__", str(hint))
+    return NAMES.get(name, name)
 
 
 def _attribute_docs(struct: type) -> dict[str, str]:
     """Return the strings that stand under a class's fields."""
-    body = ast.parse(inspect.cleandoc(inspect.getsource(struct))).body[0]
+    body = ast.parse(textwrap.dedent(inspect.getsource(struct))).body[0]
     assert isinstance(body, ast.ClassDef)
     docs = {}
     for field, doc in zip(body.body, body.body[1:], strict=False):
@@ -59,7 +74,8 @@ def setting_rows(struct: type, prefix: str = "") -> Iterator[tuple[str, str, str
         default: Any = field.default
         if default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT:
             default = field.default_factory()
-        shown = "*required*" if default is msgspec.NODEFAULT else f"`{default!r}`"
+        required = default is msgspec.NODEFAULT
+        shown = "*required*" if required else f"`{msgspec.json.encode(default).decode()}`"
         yield key, _type_name(hint), shown, docs.get(field.name) or _meta_description(hint)
 
 
@@ -68,10 +84,12 @@ def settings() -> str:
     from racksalt.settings import Settings
 
     rows = [
-        f"| `{key}` | {kind} | {default} | {meaning} |".replace(" | None", "")
+        f"| `{key}` | {kind} | {default} | {meaning} |"
         for key, kind, default, meaning in setting_rows(Settings)
     ]
-    return "\n".join(["| Key | Type | Default | Meaning |", "|---|---|---|---|", *rows])
+    return "\n".join(["| Key | Type | Default | Meaning |", "|---|---|---|---|", *rows]).replace(
+        "``", "`"
+    )
 
 
 def _parameters(command: Any) -> Iterator[str]:
@@ -137,4 +155,4 @@ def salt_functions(folder: Path) -> str:
         rows = [row for path in sorted(folder.glob(f"{kind}/*.py")) for row in _functions(path)]
         if rows:
             parts.append("\n".join([f"## {title}", "", "| Function | |", "|---|---|", *rows]))
-    return "\n\n".join(parts)
+    return "\n\n".join(parts).replace("``", "`")
