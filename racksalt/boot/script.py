@@ -66,7 +66,7 @@ class Introduction:
     """What the booted environment must know to report back and to enrol.
 
     ``base_url`` is the boot API's address as nodes see it, ``master`` the Salt master's
-    ``host:port``, ``master_finger`` the fingerprint of its public key.
+    ``host:port``, ``master_finger`` the fingerprint of its public key (empty: nothing to pin).
     """
 
     node: str
@@ -83,7 +83,8 @@ class Introduction:
             raise InvalidInputError("the boot token is not 64 hex digits")  # and never say which
         _checked(_URL, self.base_url, "boot API URL")
         _checked(_MASTER, self.master, "Salt master (host:port)")
-        _checked(_FINGER, self.master_finger, "fingerprint of the Salt master's key")
+        if self.master_finger:
+            _checked(_FINGER, self.master_finger, "fingerprint of the Salt master's key")
 
 
 def arch_of(text: str) -> Arch:
@@ -106,24 +107,22 @@ def installer_script(image: Image, who: Introduction, ask_url: str) -> str:
     return _image_script("installer", image, who, ask_url)
 
 
-def local_script(node: str, ask_url: str, *, efi_loader_url: str = "") -> str:
+def local_script(node: str, *, efi_loader_url: str = "") -> str:
     """Return the script that boots the node's own disk.
 
     On BIOS that is the first disk. UEFI firmware cannot boot a disk by number, and leaving iPXE
     there walks the remaining network entries first: so, where given, a boot loader is fetched
-    from ``efi_loader_url`` that finds the installed system by its label.
+    from ``efi_loader_url`` that finds the installed system by its label. What fails here falls back to
+    the firmware's boot order, so an unreachable disk shows up as the next network boot.
     """
     _checked(NODE_ID, node, "node id")
     lines = [f"# racksalt: {node} boots its own disk"]
     if efi_loader_url:
         loader = _checked(_URL, efi_loader_url, "UEFI boot loader URL")
-        lines += [
-            "iseq ${platform} efi || goto disk",
-            f"chain --replace {loader} || goto ask",
-            ":disk",
-        ]
+        # A loader that cannot be had is no reason not to try the disk.
+        lines += ["iseq ${platform} efi || goto disk", f"chain --replace {loader} ||", ":disk"]
     lines.append("sanboot --no-describe --drive 0x80 || exit")
-    return _script([*lines, *_ask(ask_url)])
+    return _script([*lines, "exit"])
 
 
 def hold_script(ask_url: str, *, why: str = "", wait_s: int = HOLD_S) -> str:
@@ -160,7 +159,7 @@ def _image_script(
             f"racksalt.token={who.token}",
             f"racksalt.url={who.base_url}",
             f"racksalt.master={who.master}",
-            f"racksalt.master_finger={who.master_finger}",
+            *([f"racksalt.master_finger={who.master_finger}"] if who.master_finger else []),
             *image.extra_args.split(),
         ]
     )

@@ -89,7 +89,7 @@ def test_a_script_has_no_variable_that_came_from_outside(text):
         lambda: script.Image(
             kernel_url=f"http://h/{text}", initrd_url="http://h/i", extra_args=text
         ),
-        lambda: script.local_script(text, ASK),
+        lambda: script.local_script(text),
         lambda: script.hold_script(f"http://h/{text}"),
     ):
         with contextlib.suppress(InvalidInputError):
