@@ -42,11 +42,12 @@ def test_every_command_can_be_found_by_who_needs_it(command):
 
 def test_links_between_files_lead_somewhere():
     """No relative link in a Markdown file of ours is dead."""
-    dead = []
-    for page in [*PAGES, *FRONT]:
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", source.text(page)):
-            if "://" not in target and not (source.ROOT / page.parent / target).exists():
-                dead.append(f"{page}: {target}")
+    dead = [
+        f"{page}: {target}"
+        for page in [*PAGES, *FRONT]
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", source.text(page))
+        if "://" not in target and not (source.ROOT / page.parent / target).exists()
+    ]
     assert not dead
 
 
