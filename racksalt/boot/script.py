@@ -111,8 +111,8 @@ def local_script(node: str, *, efi_loader_url: str = "") -> str:
     """Return the script that boots the node's own disk.
 
     On BIOS that is the first disk. UEFI firmware cannot boot a disk by number, and leaving iPXE
-    there walks the remaining network entries first: so, where given, a boot loader is fetched
-    from ``efi_loader_url`` that finds the installed system by its label. What fails here falls back to
+    there walks the remaining network entries first: so, where given, a boot loader is fetched from
+    ``efi_loader_url`` that finds the installed system by its label. What fails here falls back to
     the firmware's boot order, so an unreachable disk shows up as the next network boot.
     """
     _checked(NODE_ID, node, "node id")

@@ -109,7 +109,7 @@ def test_nothing_that_ipxe_obeys_gets_into_a_script(bad):
         lambda: an_introduction(token=bad),
         lambda: an_introduction(base_url=bad),
         lambda: an_introduction(master=bad),
-        lambda: an_introduction(master_finger=bad),
+        lambda: an_introduction(master_finger=bad or "x"),
         lambda: script.local_script(bad),
         lambda: script.hold_script(bad),
         lambda: script.local_script("n1", efi_loader_url=f"{bad} "),
