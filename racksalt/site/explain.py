@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from racksalt.model.errors import NotFoundError
 from racksalt.site.layers import (
     REMOVE,
-    Branch,
     Claim,
     Layer,
     Merged,
@@ -19,9 +18,11 @@ from racksalt.site.layers import (
     colon,
     copy_plain,
     find,
+    holder,
     leaves,
     lift,
     merge,
+    prevails,
 )
 from racksalt.site.secrets import shown
 
@@ -41,9 +42,9 @@ class Hidden(NamedTuple):
 class Explanation:
     """One key of one node's configuration and where its value comes from.
 
-    ``key`` is in colon form. ``value`` is the effective value, a map for a key with others below it, None if ``removed``.
-    ``winner`` is the layer of the value, the highest one that has a say in the map, or the one that takes the key away;
-    ``sources`` has the layer of each leaf. ``hidden`` lists what lost, the highest layer first.
+    ``key`` is in colon form. ``value`` is the effective value, a map for a key with others below it, None if
+    ``removed``. ``winner`` is the layer of the value, the highest one that has a say in the map, or the one that takes
+    the key away; ``sources`` has the layer of each leaf. ``hidden`` lists what lost, the highest layer first.
     """
 
     key: str
@@ -108,24 +109,9 @@ def _hidden(merged: Merged, path: tuple[str, ...]) -> Iterable[Hidden]:
     for layer in reversed(merged.layers):
         for where, claim in claims(lift(layer).root):
             touches = where[: len(path)] == path or path[: len(where)] == where
-            if touches and not _prevails(merged.root, where, claim):
+            if touches and not prevails(merged.root, where, claim):
                 value = copy_plain(claim.value) if isinstance(claim, Claim) else {}
                 yield Hidden(layer.origin.layer, layer.origin.file, value, colon(where))
-
-
-def _prevails(root: Branch, path: tuple[str, ...], claim: Claim | Branch) -> bool:
-    """Return whether what a layer says is what holds; an empty map holds wherever there is a map."""
-    node = _at(root, path)
-    if isinstance(claim, Branch):
-        return isinstance(node, Branch)
-    return node is not None and node.origin == claim.origin
-
-
-def _at(root: Branch, path: tuple[str, ...]) -> Claim | Branch | None:
-    node: Claim | Branch | None = root
-    for key in path:
-        node = node.children.get(key) if isinstance(node, Branch) else None
-    return node
 
 
 def _cut_off(merged: Merged, key: str) -> tuple[tuple[str, ...], Claim] | None:
@@ -135,7 +121,7 @@ def _cut_off(merged: Merged, key: str) -> tuple[tuple[str, ...], Claim] | None:
         found = find(root, key)
         if found:
             path = found[0]
-            above = (_at(it, path[:n]) for it in alone for n in range(1, len(path)))
+            above = (holder(it, path[:-1]) for it in alone)
             cutter = next(node for node in above if isinstance(node, Claim))
             return path, Claim(REMOVE, cutter.origin)
     return None

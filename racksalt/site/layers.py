@@ -1,8 +1,8 @@
 """Laying layers over one another: maps merge, all else replaces, and each value remembers its layer.
 
-The merge keeps a tree of *claims* instead of plain values, because plain values cannot tell "a map with these keys" from
-"nothing that was below, and these keys". With the tree, laying is associative: layers may be grouped in any way, so the
-common ones (global, zone, rack) are laid once and shared by every node of a rack.
+The merge keeps a tree of *claims* instead of plain values, because plain values cannot tell "a map with these keys"
+from "nothing that was below, and these keys". With the tree, laying is associative: layers may be grouped in any way,
+so the common ones (global, zone, rack) are laid once and shared by every node of a rack.
 """
 
 from __future__ import annotations
@@ -153,6 +153,27 @@ def find(root: Branch, key: str) -> tuple[Path, Claim | Branch] | None:
     return _find(root, key, ())
 
 
+def holder(root: Branch, path: Path) -> Claim | Branch:
+    """Return what stands at a path or, if nothing does, the deepest thing above it."""
+    node: Claim | Branch = root
+    for key in path:
+        below = node.children.get(key) if isinstance(node, Branch) else None
+        if below is None:
+            return node
+        node = below
+    return node
+
+
+def prevails(root: Branch, path: Path, claim: Claim | Branch) -> bool:
+    """Return whether what a layer says at a path is what holds; an empty map holds wherever there is a map."""
+    node: Claim | Branch | None = root
+    for key in path:
+        node = node.children.get(key) if isinstance(node, Branch) else None
+    if isinstance(claim, Branch):
+        return isinstance(node, Branch)
+    return node is not None and node.origin == claim.origin
+
+
 def copy_plain(value: Any) -> Any:
     """Return a deep copy of plain data (maps, lists, scalars)."""
     if isinstance(value, Mapping):
@@ -164,7 +185,7 @@ def copy_plain(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One leaf that two outcomes do not share. ``before`` or ``after`` is None when there is no such key on that side."""
+    """One leaf that two outcomes do not share; the value of a side without it is None."""
 
     key: str
     before: Any

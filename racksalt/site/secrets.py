@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -30,7 +31,7 @@ def is_encrypted(value: Any) -> bool:
 def sounds_secret(key: str) -> bool:
     """Return whether the last part of a key names a secret, e.g. ``db:root_password`` or ``apiToken``."""
     words = [word.lower() for word in _WORDS.findall(key.rsplit(":", 1)[-1])]
-    pairs = {f"{one}_{other}" for one, other in zip(words, words[1:], strict=False)}
+    pairs = {f"{one}_{other}" for one, other in itertools.pairwise(words)}
     return not _SECRET_WORDS.isdisjoint(words) or not _SECRET_PAIRS.isdisjoint(pairs)
 
 

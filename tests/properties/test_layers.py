@@ -13,7 +13,7 @@ from racksalt.site.explain import explain
 from racksalt.site.layers import REMOVE, Layer, Merged, Origin, differences, find, lift, merge, same
 
 # Few keys and shallow maps: layers must often speak of the same thing, or the laws hold for want of a clash.
-KEYS = st.sampled_from(["a", "a", "a", "b", "a:b"])
+KEYS = st.sampled_from(["a", "a", "a", "b", "c:d"])
 LISTS = st.lists(st.integers(0, 1), max_size=2)
 PLAIN = st.sampled_from([None, True, 1, 0, "x", REMOVE, REMOVE]) | LISTS
 INNER = st.dictionaries(KEYS, PLAIN | st.dictionaries(KEYS, PLAIN, max_size=2), max_size=2)
