@@ -127,6 +127,7 @@ class World:
     jobs: dict[str, Jobs]
     keys: Keys
     announcer: Announcer
+    agent_poll_s: float = 2.0
 
     def power_of(self, bmc: Bmc) -> Power:
         """Return the power port for this BMC's protocol."""

@@ -77,7 +77,7 @@ class Machine:
         initial: tuple[str, ...],
         guards: Mapping[str, Guard],
     ) -> None:
-        self.states = {}
+        self.states: dict[str, State] = {}
         for state in states:
             if state.name in self.states:
                 raise UnsoundMachineError(f"state {state.name!r} is declared twice", "rename one")

@@ -38,6 +38,11 @@ STATES = (
     S("problem",       PROBLEM, "hold",      None,        "Parked: a budget is spent. `why` says what failed and what to do."),
 )
 
+
+def _came_from(state: str) -> Guard:
+    return lambda facts: facts.origin == state
+
+
 GUARDS: dict[str, Guard] = {
     "approved":            lambda f: f.approved,
     "vouched":             lambda f: f.vouched,
@@ -51,7 +56,7 @@ GUARDS: dict[str, Guard] = {
     "more_stages":         lambda f: f.next_stage is not None,
     "install_here":        lambda f: f.goal == "ready" and f.install_starts_here,
     "install_next":        lambda f: f.goal == "ready",
-    **{f"was_{s.name}": (lambda f, name=s.name: f.origin == name) for s in STATES if s.kind is BUSY},
+    **{f"was_{s.name}": _came_from(s.name) for s in STATES if s.kind is BUSY},
 }
 
 SEQUENCED = tuple(s.name for s in STATES if s.sequence)
@@ -101,6 +106,7 @@ TRANSITIONS = (
     T("commissioning", "stage_succeeded",    "install_next",       "installing",    REBOOT),
     T("commissioning", "stage_succeeded",    None,                 "commissioned",  ("revoke_key", "power_off")),
     T("installing",    "stage_succeeded",    None,                 "enrolling",     REBOOT),
+    T("installing",    "enrolment_requested", None,                "installing",    ("issue_enrolment",)),
     T("releasing",     "stage_succeeded",    None,                 "commissioned",  ("revoke_key", "power_off")),
     T("retiring",      "stage_succeeded",    None,                 "retired",       ("revoke_key", "power_off")),
 

@@ -1,0 +1,123 @@
+"""The conductor of one process: takes events in, commits them, carries out effects, sweeps the world."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+from racksalt.conductor.dispatch import Dispatcher
+from racksalt.conductor.enrolment import KeyCheck
+from racksalt.conductor.handle import Outcome
+from racksalt.conductor.ports import World
+from racksalt.conductor.sweeps import JobSweep, KeySweep, PowerSweep, Sweep, deadlines
+from racksalt.conductor.view import Rules
+from racksalt.conductor.writer import Writer
+from racksalt.model.event import Event
+from racksalt.settings import ConductorSettings
+from racksalt.store import Store
+from racksalt.wire import state_payload, state_tag
+
+log = logging.getLogger(__name__)
+PUBLISHED = "published"
+"""The mark that says up to which journal entry transitions were published."""
+
+
+class Conductor:
+    """Without ``start`` it only takes events in (boot API, CLI, runner); started, it also drives the world.
+
+    Any number of conductors may run over one database: effects are leased, events are de-duplicated.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        rules: Callable[[], Rules],
+        world: World,
+        settings: ConductorSettings,
+        secret: bytes,
+    ) -> None:
+        self.store, self.rules, self.world, self.settings = store, rules, world, settings
+        self.check = KeyCheck(store, world.clock, secret)
+        self.writer = Writer(
+            store, rules, world.clock, batch=settings.batch, lease_s=settings.lease_s
+        )
+        self._dispatcher: Dispatcher | None = None
+        self._sweeps: dict[str, Sweep] = {}
+        self._pulse = 0
+        self._published = 0
+
+    async def submit(self, event: Event) -> Outcome:
+        """Take in an event; return its outcome after the commit.
+
+        Raises:
+            StoreError: nothing was written; hand it in again.
+        """
+        return await asyncio.wrap_future(self.writer.put(event))
+
+    def handle_wait(self, event: Event, timeout_s: float = 30) -> Outcome:
+        """Take in an event from synchronous code; return its outcome after the commit."""
+        return self.writer.put(event).result(timeout_s)
+
+    def handle(self, events: Sequence[Event], timeout_s: float = 60) -> list[Outcome]:
+        """Take in several events; return their outcomes, in order, after the commit."""
+        futures: list[Future[Outcome]] = [self.writer.put(event) for event in events]
+        return [future.result(timeout_s) for future in futures]
+
+    def start(self) -> None:
+        """Begin to carry out effects and to sweep the world; returns at once."""
+        settings = self.settings
+        self._dispatcher = Dispatcher(self.world, settings.workers, self.writer.finished)
+        self.writer.owner, self.writer.leased = secrets.token_hex(8), self._dispatcher.leased
+        self._published = self.store.mark(PUBLISHED)
+        tell, store, world = self.writer.note, self.store, self.world
+        power = PowerSweep(store, world, tell, lambda: self.rules().machine, settings.workers)
+        jobs = JobSweep(store, world, tell, settings.job_lost_s)
+        self._add("work", settings.poll_s, self._look)
+        self._add(
+            "deadlines", 1.0, lambda: deadlines(store, world, tell), first_s=settings.start_grace_s
+        )
+        self._add("jobs", settings.jobs_sweep_s, jobs)
+        self._add("keys", settings.keys_sweep_s, KeySweep(store, world, tell, self.check))
+        self._add("power", settings.power_sweep_s, power)
+        self._add("publish", max(settings.poll_s, 0.1), self._publish)
+
+    def poke(self, sweep: str) -> None:
+        """Sweep ``jobs``, ``keys``, ``power`` or ``work`` now, because of a hint."""
+        if sweep in self._sweeps:
+            self._sweeps[sweep].poke()
+
+    def stop(self) -> None:
+        """End every thread; what is leased and not done is done again by the next conductor."""
+        for sweep in self._sweeps.values():
+            sweep.stop()
+        for sweep in self._sweeps.values():
+            sweep.join(timeout=10)
+        if self._dispatcher is not None:
+            self._dispatcher.stop()
+        self.writer.stop()
+
+    def _add(
+        self, name: str, every_s: float, look: Callable[[], None], first_s: float = 0.0
+    ) -> None:
+        self._sweeps[name] = Sweep(name, every_s, look, first_s)
+        self._sweeps[name].start()
+
+    def _look(self) -> None:
+        pulse = self.store.pulse()
+        if pulse != self._pulse or self.store.is_due(self.world.clock()):
+            self._pulse = pulse
+            self.writer.look()
+
+    def _publish(self) -> None:
+        entries = self.store.journal(self._published, 500)
+        for entry in entries:
+            if entry.kind == "transition":
+                self.world.announcer.publish(
+                    state_tag(entry.node, entry.to_state), state_payload(entry)
+                )
+        if entries:
+            self._published = entries[-1].seq
+            self.store.set_mark(PUBLISHED, self._published)

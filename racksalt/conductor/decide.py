@@ -1,0 +1,276 @@
+"""Decides what one event does to one node: pure, so that every answer can be asked for without doing anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from racksalt.conductor.view import Rules, View, environment, facts, first_stage, next_stage
+from racksalt.model.event import EntryKind, Event
+from racksalt.model.node import Boot, Node
+from racksalt.psm.kernel import Kind, Transition
+from racksalt.psm.sequences import Stage
+
+LANES = {
+    "revoke_key": "power",
+    "accept_key": "power",
+    "power_cycle": "power",
+    "power_on": "power",
+    "power_off": "power",
+    "ask_agent": "agent",
+    "check_agent": "agent",
+    "run_stage": "agent",
+}
+"""Effects that go to the outbox, and the lane in which those of one node follow one another."""
+INTERNAL = ("new_boot", "approve", "record_inventory", "issue_enrolment")
+"""Effects on our own rows, done in the transaction itself."""
+TRIES = ("stage_failed", "stage_lost", "deadline_passed", "power_lost", "agent_silent")
+"""Events that use up a try when the node stays in its state."""
+SEEN_FROM = ("boot", "keys", "jobs")
+"""Sources that tell that the node itself is alive."""
+JOB_EVENTS = ("stage_succeeded", "stage_failed", "stage_lost")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What to write: the node as it will be, its journal entry, effects for the outbox, boots, inventory.
+
+    ``void`` names the lanes whose pending effects are worth nothing now.
+    """
+
+    node: Node
+    kind: EntryKind
+    message: str
+    effects: tuple[tuple[str, dict[str, Any]], ...] = ()
+    boots: tuple[Boot, ...] = ()
+    inventory: dict[str, Any] | None = None
+    void: frozenset[str] = frozenset()
+    error: Exception | None = None
+
+
+def decide(view: View, event: Event, rules: Rules, jid: str) -> Decision:
+    """Return what ``event`` does; ``jid`` is the job id to use if a stage is started.
+
+    Raises:
+        IllegalEventError: the node's state does not accept the event; nothing changes.
+    """
+    if "refused" in event.data:
+        return Decision(node=view.node, kind="refused", message=str(event.data["refused"]))
+    note = _noted(view, event)
+    if note:
+        return Decision(node=_seen(view.node, event), kind="noted", message=note)
+    row = rules.machine.step(view.node.state, event.name, facts(view, event, rules))
+    return _apply(view, event, rules, row, jid)
+
+
+def _noted(view: View, event: Event) -> str:
+    """Return why the event is only written down, or nothing."""
+    node = view.node
+    if "noted" in event.data:
+        return str(event.data["noted"])
+    if event.source == "bus":
+        return "a hint from the event bus: checked against channels that cannot be forged"
+    if event.data.get("boot") not in (None, node.boot):
+        return f"stale: of boot {event.data['boot']}, the node is on boot {node.boot}"
+    if event.name in JOB_EVENTS and event.data.get("jid") not in (None, node.job):
+        return f"stale: of job {event.data['jid']}, the node runs {node.job or 'none'}"
+    return ""
+
+
+def _apply(view: View, event: Event, rules: Rules, row: Transition, jid: str) -> Decision:
+    node, moved = _seen(view.node, event), row.target != row.source
+    stage = _stage(view, event, rules, row)
+    node = _moved(node, view, event, rules, row) if moved else node
+    node = _counted(node, view, event, row, stage)
+    boots = list(_redeemed(view, event))
+    if "new_boot" in row.effects:
+        env = environment(view, rules, row.target, stage)
+        node = replace(node, boot=node.boot + 1, boot_environment=env, job=None, job_since=None)
+        ttl = rules.token_ttl_s
+        boots.append(
+            Boot(
+                node=node.id,
+                generation=node.boot,
+                environment=env,
+                issued_at=view.now,
+                expires_at=view.now + ttl,
+            )
+        )
+    boots = _taken(boots, view, event, node)
+    if "issue_enrolment" in row.effects:
+        expires = view.now + rules.token_ttl_s
+        boots.append(
+            Boot(
+                node=node.id,
+                generation=node.boot,
+                environment="local",
+                issued_at=view.now,
+                expires_at=expires,
+            )
+        )
+    if "approve" in row.effects:
+        node = replace(node, approved=True)
+    node = _job(node, event, row, jid, view.now)
+    node = replace(
+        node, deadline_at=_deadline(node, view, rules, row, stage), version=view.node.version + 1
+    )
+    return Decision(
+        node=node,
+        kind="transition",
+        message=node.reason or ""
+        if row.target == "problem"
+        else str(event.data.get("message", "")),
+        effects=tuple(
+            (name, _arguments(name, event, node, stage)) for name in row.effects if name in LANES
+        ),
+        boots=tuple(boots),
+        inventory=_inventory(event, row),
+        void=_void(row, moved),
+    )
+
+
+def _seen(node: Node, event: Event) -> Node:
+    if event.source == "power" and event.data.get("power") in ("on", "off"):
+        return replace(
+            node, power=event.data["power"], power_observed_at=event.at, version=node.version + 1
+        )
+    seen = event.source in SEEN_FROM
+    return replace(node, last_seen_at=event.at, version=node.version + 1) if seen else node
+
+
+def _stage(view: View, event: Event, rules: Rules, row: Transition) -> Stage | None:
+    """Return the stage that the node stands before after this row."""
+    if rules.machine.states[row.target].sequence is None:
+        return None
+    if row.target != row.source:
+        return first_stage(view, rules, row.target)
+    return next_stage(view, rules, event.name)
+
+
+def _moved(node: Node, view: View, event: Event, rules: Rules, row: Transition) -> Node:
+    target = rules.machine.states[row.target]
+    trouble = target.kind is Kind.PROBLEM
+    env = node.boot_environment if target.sequence else target.boots
+    return replace(
+        node,
+        state=row.target,
+        state_since=view.now,
+        stage_attempt=0,
+        job=None,
+        job_since=None,
+        boot_environment=env,
+        origin=row.source if trouble else None,
+        reason=_reason(view, event, rules) if trouble else None,
+        goal=_goal(node, event),
+    )
+
+
+def _goal(node: Node, event: Event) -> str:
+    asked = {
+        "install": "ready",
+        "reinstall": "ready",
+        "release": "commissioned",
+        "retire": "retired",
+    }
+    return str(event.data.get("goal") or asked.get(event.name) or node.goal)
+
+
+def _reason(view: View, event: Event, rules: Rules) -> str:
+    node = view.node
+    if event.data.get("message"):
+        where = f"stage {node.stage}: " if event.name in JOB_EVENTS and node.stage else ""
+        return f"{where}{event.data['message']}"
+    tries = f" after {node.stage_attempt + 1} tries" if node.stage_attempt else ""
+    told = {
+        "deadline_passed": f"no progress in {node.state!r} before the deadline{tries}",
+        "power_lost": f"the power went off by itself in {node.state!r}{tries}",
+        "agent_silent": f"the node started again by itself and its agent is silent{tries}",
+        "stage_lost": f"the job of stage {node.stage!r} vanished{tries}",
+        "inventory_reported": "its serial number or system UUID is not that of this node: an imposter or a replaced board",
+    }
+    return told.get(event.name, event.name)
+
+
+def _counted(node: Node, view: View, event: Event, row: Transition, stage: Stage | None) -> Node:
+    name = stage.name if stage else None
+    if row.target != row.source or name != view.node.stage:
+        return replace(
+            node, stage=name if row.target != "problem" else view.node.stage, stage_attempt=0
+        )
+    return replace(node, stage_attempt=node.stage_attempt + 1) if event.name in TRIES else node
+
+
+def _redeemed(view: View, event: Event) -> list[Boot]:
+    """Return the boot whose token this event used up."""
+    if event.name == "key_proven":
+        wanted = event.data.get("generation"), event.data.get("environment")
+        key = event.data.get("key_sha256")
+        return [
+            replace(boot, redeemed_at=boot.redeemed_at or view.now, key_sha256=key)
+            for boot in view.boots
+            if (boot.generation, boot.environment) == wanted
+        ]
+    if (
+        event.name == "agent_answered"
+        and event.source == "boot"
+        and view.boot
+        and view.boot.redeemed_at is None
+    ):
+        return [replace(view.boot, redeemed_at=view.now)]
+    return []
+
+
+def _taken(boots: list[Boot], view: View, event: Event, node: Node) -> list[Boot]:
+    """Record who fetched the boot script first."""
+    if event.name != "boot_requested":
+        return boots
+    current = next((boot for boot in boots if boot.generation == node.boot), view.boot)
+    if current is None or current.taken_by is not None:
+        return boots
+    taken = replace(current, taken_at=view.now, taken_by=str(event.data.get("address", "")))
+    return [taken, *(boot for boot in boots if boot is not current)]
+
+
+def _job(node: Node, event: Event, row: Transition, jid: str, now: float) -> Node:
+    if "run_stage" in row.effects:
+        return replace(node, job=jid, job_since=now)
+    if event.name in TRIES or row.target != row.source:
+        return replace(node, job=None, job_since=None)
+    return node
+
+
+def _deadline(
+    node: Node, view: View, rules: Rules, row: Transition, stage: Stage | None
+) -> float | None:
+    state = rules.machine.states[row.target]
+    if state.deadline_s is None:
+        return None
+    if "run_stage" in row.effects and stage is not None:
+        return view.now + stage.deadline_s * rules.deadline_factor
+    if row.target != row.source or {"new_boot", "ask_agent", "accept_key"} & set(row.effects):
+        return view.now + state.deadline_s * rules.deadline_factor
+    return node.deadline_at
+
+
+def _arguments(name: str, event: Event, node: Node, stage: Stage | None) -> dict[str, Any]:
+    if name == "accept_key":
+        return {"key_sha256": event.data.get("key_sha256")}
+    if name == "run_stage" and stage is not None:
+        return {"stage": stage.name, "sls": stage.sls, "jid": node.job}
+    return {}
+
+
+def _inventory(event: Event, row: Transition) -> dict[str, Any] | None:
+    found = event.data.get("inventory")
+    wanted = "record_inventory" in row.effects or event.name == "stage_succeeded"
+    return found if wanted and isinstance(found, dict) else None
+
+
+def _void(row: Transition, moved: bool) -> frozenset[str]:
+    if moved or "new_boot" in row.effects:
+        return frozenset({"power", "agent"})
+    return (
+        frozenset({"agent"})
+        if any(LANES.get(name) == "agent" for name in row.effects)
+        else frozenset()
+    )

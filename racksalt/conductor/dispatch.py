@@ -1,0 +1,114 @@
+"""Carries out leased effects in worker threads; effects of one node and lane never run at the same time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from racksalt.conductor.decide import LANES
+from racksalt.conductor.effects import ANY_BOOT, EFFECTS, TOGETHER, backoff
+from racksalt.conductor.ports import World
+from racksalt.conductor.writer import Result, Task
+
+log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Two pools, so that slow BMCs never hold up agents: ``power`` and ``agent``, the lanes of the outbox."""
+
+    def __init__(
+        self, world: World, workers: int, finished: Callable[[Sequence[Result]], None]
+    ) -> None:
+        self.world, self.finished = world, finished
+        self._pools = {
+            lane: ThreadPoolExecutor(workers, thread_name_prefix=f"racksalt-{lane}")
+            for lane in set(LANES.values())
+        }
+        self._busy: set[tuple[str, str]] = set()
+        self._held: dict[tuple[str, str], deque[Task]] = {}
+        self._mine: set[int] = set()
+        self._lock = threading.Lock()
+
+    def leased(self, tasks: Sequence[Task]) -> None:
+        """Take leased effects; returns at once."""
+        void = [task for task in tasks if _is_void(task)]
+        if void:
+            self.finished([Result(effect=task.effect) for task in void])
+        ready = self._free(task for task in tasks if not _is_void(task))
+        for group in _groups(ready):
+            self._pools[LANES[group[0].effect.name]].submit(self._perform, group)
+
+    def stop(self) -> None:
+        """Let running effects end; what was not begun stays in the outbox."""
+        for pool in self._pools.values():
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _free(self, tasks: Iterable[Task]) -> list[Task]:
+        ready = []
+        with self._lock:
+            for task in tasks:
+                if task.effect.id in self._mine:
+                    # Leased again because it waits here for longer than its lease.
+                    continue
+                self._mine.add(task.effect.id)
+                key = (task.effect.node, LANES[task.effect.name])
+                if key in self._busy:
+                    self._held.setdefault(key, deque()).append(task)
+                else:
+                    self._busy.add(key)
+                    ready.append(task)
+        return ready
+
+    def _perform(self, tasks: Sequence[Task]) -> None:
+        name, now = tasks[0].effect.name, self.world.clock()
+        try:
+            results = EFFECTS[name](self.world, tasks, now)
+        except Exception as error:
+            log.exception(
+                "effect %s failed for %s", name, ", ".join(task.effect.node for task in tasks[:5])
+            )
+            results = [
+                Result(
+                    effect=t.effect,
+                    again_after_s=backoff(t.effect.attempts),
+                    error=f"{type(error).__name__}: {error}",
+                )
+                for t in tasks
+            ]
+        self._release(tasks)
+        self.finished(results)
+
+    def _release(self, tasks: Sequence[Task]) -> None:
+        held = []
+        with self._lock:
+            for task in tasks:
+                key = (task.effect.node, LANES[task.effect.name])
+                self._mine.discard(task.effect.id)
+                self._busy.discard(key)
+                waiting = self._held.get(key)
+                if waiting:
+                    held.append(waiting.popleft())
+                    self._mine.discard(held[-1].effect.id)
+                    if not waiting:
+                        del self._held[key]
+        if held:
+            self.leased(held)
+
+
+def _is_void(task: Task) -> bool:
+    if task.node is None:
+        return True
+    return task.effect.boot != task.node.boot and task.effect.name not in ANY_BOOT
+
+
+def _groups(tasks: Sequence[Task]) -> list[list[Task]]:
+    """Return tasks that are carried out in one call."""
+    groups: dict[tuple[str, str], list[Task]] = {}
+    for task in tasks:
+        name = task.effect.name
+        agent = task.node.agent if task.node else ""
+        groups.setdefault((name, agent if name in TOGETHER else task.effect.node), []).append(task)
+    return list(groups.values())

@@ -1,0 +1,222 @@
+"""What each effect does to the world. Every one may be run again after a crash: it looks before it acts.
+
+``EFFECTS`` is the registry: name → function over a list of tasks. Functions in ``TOGETHER`` take all due tasks of one
+agent at once (one question to the Salt bus instead of many), the others one task at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from racksalt.boot.tokens import key_sha256
+from racksalt.conductor.ports import JobRequest, Jobs, World
+from racksalt.conductor.writer import Result, Task
+from racksalt.model.errors import BmcError, BmcRefusedError
+from racksalt.model.event import Event, Source
+from racksalt.model.node import Bmc
+
+SETTLE_S = 0.4
+"""How long a server is given to change its power state before it is asked again."""
+LONGEST_WAIT_S = 30.0
+ANSWER_TIMEOUT_S = 2.0
+
+Perform = Callable[[World, Sequence[Task], float], list[Result]]
+
+
+def told(task: Task, name: str, source: Source, at: float, /, **data: object) -> Event:
+    """Return the event that an effect led to; its id is that of the effect, so a repeated try tells it once."""
+    return Event(
+        id=f"effect:{task.effect.id}:{name}:{task.effect.attempts}",
+        node=task.effect.node,
+        name=name,
+        at=at,
+        source=source,
+        actor=f"effect {task.effect.name}",
+        data={"boot": task.effect.boot, **data},
+    )
+
+
+def backoff(attempts: int) -> float:
+    """Return the wait before the next try: 0.5, 1, 2, 4 … 30 seconds."""
+    return float(min(0.5 * 2 ** min(attempts, 10), LONGEST_WAIT_S))
+
+
+def power_cycle(world: World, tasks: Sequence[Task], now: float) -> list[Result]:
+    """Take the node from whatever it does to a boot from the network: off, seen off, on, seen on."""
+    return [_power(world, task, now, _cycle) for task in tasks]
+
+
+def power_on(world: World, tasks: Sequence[Task], now: float) -> list[Result]:
+    """Switch on and see it."""
+    return [_power(world, task, now, _on) for task in tasks]
+
+
+def power_off(world: World, tasks: Sequence[Task], now: float) -> list[Result]:
+    """Switch off and see it."""
+    return [_power(world, task, now, _off) for task in tasks]
+
+
+def _power(
+    world: World, task: Task, now: float, act: Callable[[World, Task, Bmc], Result]
+) -> Result:
+    if task.bmc is None:
+        message = f"{task.effect.name}: the node has no BMC; switch it by hand, or declare one in the site's files"
+        return Result(
+            effect=task.effect,
+            events=[told(task, "effect_failed", "conductor", now, message=message)],
+        )
+    try:
+        result = act(world, task, task.bmc)
+    except BmcRefusedError as error:
+        return Result(
+            effect=task.effect,
+            events=[told(task, "effect_failed", "power", now, message=str(error))],
+        )
+    except BmcError as error:
+        retry = float(error.detail.get("retry_after_s") or 0)
+        wait = max(backoff(task.effect.attempts), retry)
+        return Result(
+            effect=task.effect, again_after_s=wait, error=str(error), progress=task.effect.progress
+        )
+    power = result.progress.get("seen")
+    if result.again_after_s is None and task.node is not None and power != task.node.power:
+        result.events = [
+            told(task, "power_observed", "power", now, power=power, noted=f"power is {power}")
+        ]
+    return result
+
+
+def _cycle(world: World, task: Task, bmc: Bmc) -> Result:
+    port, effect = world.power_of(bmc), task.effect
+    if task.booted:
+        # The node has fetched this boot's script already: an earlier try, cut short, did it.
+        return Result(effect=effect, progress={"seen": "on"})
+    seen = port.observe(bmc)
+    started = effect.progress.get("started", False)
+    if seen == "on" and started:
+        return Result(effect=effect, progress={"seen": seen})
+    if seen == "on":
+        port.off(bmc)
+        seen = port.observe(bmc)
+    if seen == "on":
+        return Result(effect=effect, again_after_s=SETTLE_S, progress={"started": False})
+    port.boot_next(bmc, "network")
+    port.on(bmc)
+    seen = port.observe(bmc)
+    if seen == "on":
+        return Result(effect=effect, progress={"seen": seen})
+    return Result(effect=effect, again_after_s=SETTLE_S, progress={"started": True})
+
+
+def _on(world: World, task: Task, bmc: Bmc) -> Result:
+    return _until(world, task, bmc, "on")
+
+
+def _off(world: World, task: Task, bmc: Bmc) -> Result:
+    return _until(world, task, bmc, "off")
+
+
+def _until(world: World, task: Task, bmc: Bmc, wanted: str) -> Result:
+    port = world.power_of(bmc)
+    seen = port.observe(bmc)
+    if seen != wanted:
+        port.on(bmc) if wanted == "on" else port.off(bmc)
+        seen = port.observe(bmc)
+    if seen == wanted:
+        return Result(effect=task.effect, progress={"seen": seen})
+    return Result(effect=task.effect, again_after_s=SETTLE_S)
+
+
+def revoke_key(world: World, tasks: Sequence[Task], _now: float) -> list[Result]:
+    """Delete every minion key of the node."""
+    for task in tasks:
+        world.keys.revoke(task.effect.node)
+    return [Result(effect=task.effect) for task in tasks]
+
+
+def accept_key(world: World, tasks: Sequence[Task], _now: float) -> list[Result]:
+    """Accept the one pending key that was proven; another key is left alone."""
+    return [_accept(world, task) for task in tasks]
+
+
+def _accept(world: World, task: Task) -> Result:
+    wanted = task.effect.args.get("key_sha256")
+    for key in world.keys.get(task.effect.node):
+        if key_sha256(key.public_key) != wanted:
+            continue
+        if not key.accepted:
+            world.keys.accept(key)
+        return Result(effect=task.effect)
+    return Result(
+        effect=task.effect,
+        again_after_s=backoff(task.effect.attempts),
+        error="the proven key is not pending",
+    )
+
+
+def ask_agent(world: World, tasks: Sequence[Task], now: float) -> list[Result]:
+    """Ask until the node's agent answers; the state's deadline bounds it."""
+    alive = _answering(world, tasks)
+    return [
+        Result(effect=t.effect, events=[told(t, "agent_answered", "jobs", now)])
+        if t.effect.node in alive
+        else Result(
+            effect=t.effect, again_after_s=world.agent_poll_s, error="the agent does not answer yet"
+        )
+        for t in tasks
+    ]
+
+
+def check_agent(world: World, tasks: Sequence[Task], now: float) -> list[Result]:
+    """Ask once: did a node that asks for a boot script really start again, or does its agent still answer?"""
+    alive = _answering(world, tasks)
+    return [
+        Result(
+            effect=t.effect,
+            events=[
+                told(t, "agent_answered" if t.effect.node in alive else "agent_silent", "jobs", now)
+            ],
+        )
+        for t in tasks
+    ]
+
+
+def run_stage(world: World, tasks: Sequence[Task], _now: float) -> list[Result]:
+    """Hand the stage to the node's agent under the job id that was chosen when it was decided."""
+    requests = [
+        JobRequest(
+            jid=t.effect.args["jid"],
+            node=t.effect.node,
+            stage=t.effect.args["stage"],
+            sls=t.effect.args["sls"],
+        )
+        for t in tasks
+    ]
+    _jobs(world, tasks).submit(requests)
+    return [Result(effect=task.effect) for task in tasks]
+
+
+def _answering(world: World, tasks: Sequence[Task]) -> set[str]:
+    return _jobs(world, tasks).answering([task.effect.node for task in tasks], ANSWER_TIMEOUT_S)
+
+
+def _jobs(world: World, tasks: Sequence[Task]) -> Jobs:
+    node = tasks[0].node
+    if node is None:
+        raise RuntimeError("tasks of nodes that are gone are dropped before they come here")
+    return world.jobs_of(node)
+
+
+EFFECTS: dict[str, Perform] = {
+    "power_cycle": power_cycle,
+    "power_on": power_on,
+    "power_off": power_off,
+    "revoke_key": revoke_key,
+    "accept_key": accept_key,
+    "ask_agent": ask_agent,
+    "check_agent": check_agent,
+    "run_stage": run_stage,
+}
+TOGETHER = ("ask_agent", "check_agent", "run_stage")
+ANY_BOOT = ("revoke_key", "power_on", "power_off")
+"""Effects that are still worth doing after the node was sent into another boot."""

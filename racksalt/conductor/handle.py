@@ -1,0 +1,238 @@
+"""The main path: a batch of events becomes one transaction. Journal, step, outbox: all of it or nothing.
+
+An event that was handled before is answered from the journal. An event that the node's state does not accept is
+journalled as refused and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import gmtime, strftime
+from typing import Any
+
+from racksalt.conductor.decide import LANES, Decision, decide
+from racksalt.conductor.records import write_inventory
+from racksalt.conductor.view import Rules, View
+from racksalt.model.errors import IllegalEventError, NotFoundError, RacksaltError
+from racksalt.model.event import Entry, Event
+from racksalt.model.node import Boot, Nic, Node
+from racksalt.store.transaction import Transaction
+
+UNKNOWN = "unknown"
+"""The state that journal entries name for a node that racksalt does not know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one event. ``error`` is set where it was refused; ``boot`` is the node's present boot."""
+
+    seq: int
+    node: Node | None
+    boot: Boot | None
+    entry: Entry | None
+    error: RacksaltError | None = None
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The rows of one transaction, as they will be written."""
+
+    tx: Transaction
+    rules: Rules
+    now: float
+    seq: int
+    nodes: dict[str, Node]
+    boots: dict[str, list[Boot]]
+    hardware: dict[str, Any]
+    versions: dict[str, int]
+    entries: list[Entry] = field(default_factory=list)
+    new: dict[str, list[Nic]] = field(default_factory=dict)
+    changed: dict[str, None] = field(default_factory=dict)
+    effects: list[dict[str, Any]] = field(default_factory=list)
+    void: dict[str, set[str]] = field(default_factory=dict)
+    put_boots: dict[tuple[str, int, str], Boot] = field(default_factory=dict)
+    inventories: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def handle(tx: Transaction, events: Sequence[Event], rules: Rules, now: float) -> list[Outcome]:
+    """Apply ``events`` in order within ``tx``; one outcome each."""
+    ids = {event.node for event in events}
+    nodes = tx.nodes(ids)
+    batch = _Batch(
+        tx=tx,
+        rules=rules,
+        now=now,
+        seq=tx.head(),
+        nodes=nodes,
+        boots=tx.boots(ids),
+        hardware=tx.hardware(ids),
+        versions={node.id: node.version for node in nodes.values()},
+    )
+    seen = tx.seen(event.id for event in events)
+    outcomes = []
+    for event in events:
+        outcomes.append(
+            _repeated(batch, event, seen[event.id]) if event.id in seen else _one(batch, event)
+        )
+        seen.setdefault(event.id, outcomes[-1].seq)
+    _write(batch)
+    return outcomes
+
+
+def _one(batch: _Batch, event: Event) -> Outcome:
+    node = batch.nodes.get(event.node)
+    if node is None:
+        node = _enrolled(batch, event)
+    if node is None:
+        error = NotFoundError(
+            f"node {event.node!r} is unknown", "declare it in the site's files, or let it boot"
+        )
+        return _journal(
+            batch,
+            event,
+            None,
+            Decision(node=_nobody(event), kind="refused", message=str(error), error=error),
+        )
+    view = View(
+        node=node,
+        boots=tuple(batch.boots.get(node.id, ())),
+        hardware=batch.hardware.get(node.id),
+        now=batch.now,
+    )
+    jid = job_id(batch.now, batch.seq + 1)
+    try:
+        decision = decide(view, event, batch.rules, jid)
+    except IllegalEventError as error:
+        kind = "refused" if event.source == "operator" else "noted"
+        decision = Decision(node=node, kind=kind, message=str(error), error=error)  # type: ignore[arg-type]
+    return _journal(batch, event, node, decision)
+
+
+def _journal(batch: _Batch, event: Event, before: Node | None, decision: Decision) -> Outcome:
+    batch.seq += 1
+    state = before.state if before else UNKNOWN
+    entry = Entry(
+        seq=batch.seq,
+        at=batch.now,
+        node=event.node,
+        kind=decision.kind,
+        event=event.name,
+        event_id=event.id,
+        from_state=state,
+        to_state=decision.node.state,
+        stage=decision.node.stage,
+        source=event.source,
+        actor=event.actor,
+        message=decision.message[:2000],
+        detail=_detail(event, decision),
+    )
+    batch.entries.append(entry)
+    if before is not None and decision.node is not before:
+        _keep(batch, decision, batch.seq)
+    error = decision.error if isinstance(decision.error, RacksaltError) else None
+    known = decision.node if before is not None else None
+    return Outcome(seq=batch.seq, node=known, boot=_boot(batch, known), entry=entry, error=error)
+
+
+def _keep(batch: _Batch, decision: Decision, seq: int) -> None:
+    node = decision.node
+    batch.nodes[node.id] = node
+    batch.changed[node.id] = None
+    if decision.void:
+        batch.void.setdefault(node.id, set()).update(decision.void)
+        batch.effects = [
+            e
+            for e in batch.effects
+            if e["node"] != node.id or e["lane"] not in decision.void or e["name"] == "revoke_key"
+        ]
+    for number, (name, args) in enumerate(decision.effects):
+        batch.effects.append(
+            {
+                "id": seq * 16 + number,
+                "node": node.id,
+                "lane": LANES[name],
+                "name": name,
+                "boot": node.boot,
+                "args": args,
+                "progress": {},
+                "attempts": 0,
+                "created_at": batch.now,
+                "not_before": 0.0,
+            }
+        )
+    for boot in decision.boots:
+        batch.put_boots[(boot.node, boot.generation, boot.environment)] = boot
+        key = (boot.generation, boot.environment)
+        others = [b for b in batch.boots.get(node.id, ()) if (b.generation, b.environment) != key]
+        batch.boots[node.id] = [*others, boot]
+    if decision.inventory is not None:
+        batch.inventories[node.id] = decision.inventory
+
+
+def _write(batch: _Batch) -> None:
+    tx = batch.tx
+    tx.append(batch.entries)
+    tx.add_nodes([batch.nodes[name] for name in batch.new])
+    tx.put([nic for nics in batch.new.values() for nic in nics])
+    tx.update_nodes(
+        [(batch.nodes[n], batch.versions[n]) for n in batch.changed if n not in batch.new]
+    )
+    for lane in ("power", "agent"):
+        tx.void_effects([node for node, lanes in batch.void.items() if lane in lanes], lane)
+    tx.add_effects(batch.effects)
+    tx.put(list(batch.put_boots.values()))
+    for node, inventory in batch.inventories.items():
+        write_inventory(tx, node, inventory)
+
+
+def _enrolled(batch: _Batch, event: Event) -> Node | None:
+    """Take in a machine that nobody declared, while the limit allows it."""
+    if event.name != "boot_requested" or event.source != "boot" or "refused" in event.data:
+        return None
+    if batch.tx.count_unapproved() + len(batch.new) >= batch.rules.discovery_limit:
+        return None
+    node = Node(
+        id=event.node, state="declared", version=0, state_since=batch.now, created_at=batch.now
+    )
+    mac = str(event.data.get("mac", ""))
+    batch.nodes[node.id] = node
+    batch.versions[node.id] = 0
+    batch.new[node.id] = (
+        [Nic(id=f"{node.id}/{mac}", node=node.id, name="pxe", mac=mac, pxe=True)] if mac else []
+    )
+    return node
+
+
+def _repeated(batch: _Batch, event: Event, seq: int) -> Outcome:
+    node = batch.nodes.get(event.node)
+    return Outcome(seq=seq, node=node, boot=_boot(batch, node), entry=None)
+
+
+def _boot(batch: _Batch, node: Node | None) -> Boot | None:
+    if node is None:
+        return None
+    wanted = (node.boot, node.boot_environment)
+    return next(
+        (b for b in batch.boots.get(node.id, ()) if (b.generation, b.environment) == wanted), None
+    )
+
+
+def _nobody(event: Event) -> Node:
+    return Node(id=event.node, state=UNKNOWN, version=0, state_since=event.at)
+
+
+def _detail(event: Event, decision: Decision) -> dict[str, Any]:
+    told = {
+        k: v for k, v in event.data.items() if k not in ("inventory", "message", "refused", "noted")
+    }
+    if decision.effects:
+        told["effects"] = [name for name, _ in decision.effects]
+    if decision.kind == "transition":
+        told["boot"] = decision.node.boot
+    return told
+
+
+def job_id(now: float, seq: int) -> str:
+    """Return a Salt job id (20 digits: local date, time and microseconds) that no other journal entry gets."""
+    return f"{strftime('%Y%m%d%H%M%S', gmtime(now))}{seq % 1_000_000:06d}"

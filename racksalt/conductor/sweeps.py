@@ -1,0 +1,200 @@
+"""Looks at the world now and then, because nothing may depend on an event that arrived.
+
+Deadlines that passed, job results, pending keys, power states. Each sweep only hands in events; what is found twice has
+the same event id and counts once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from racksalt.conductor.enrolment import KeyCheck
+from racksalt.conductor.ports import JobResult, World
+from racksalt.model.errors import BmcError
+from racksalt.model.event import Event
+from racksalt.model.node import Bmc, Node
+from racksalt.psm.kernel import Kind, Machine
+from racksalt.store import Store
+
+log = logging.getLogger(__name__)
+Tell = Callable[[Sequence[Event]], None]
+
+
+class Sweep(threading.Thread):
+    """Calls ``look`` every ``every_s`` seconds, or sooner when poked; an error is logged and the sweep goes on."""
+
+    def __init__(
+        self, name: str, every_s: float, look: Callable[[], None], first_s: float = 0.0
+    ) -> None:
+        super().__init__(name=f"racksalt-{name}", daemon=True)
+        self.every_s, self.look, self.first_s = every_s, look, first_s
+        self._poked = threading.Event()
+        self._ended = False
+
+    def run(self) -> None:
+        """Sweep until stopped."""
+        self._poked.wait(self.first_s)
+        while not self._ended:
+            self._poked.clear()
+            try:
+                self.look()
+            except Exception:
+                log.exception("%s failed; next try in %s s", self.name, self.every_s)
+            self._poked.wait(self.every_s)
+
+    def poke(self) -> None:
+        """Sweep now."""
+        self._poked.set()
+
+    def stop(self) -> None:
+        """End after the present sweep."""
+        self._ended = True
+        self._poked.set()
+
+
+def deadlines(store: Store, world: World, tell: Tell) -> None:
+    """Tell of nodes whose deadline passed."""
+    now = world.clock()
+    tell(
+        [
+            Event(
+                id=f"deadline:{node.id}:{node.boot}:{node.deadline_at}",
+                node=node.id,
+                name="deadline_passed",
+                at=now,
+                source="clock",
+                data={"boot": node.boot},
+            )
+            for node in store.overdue(now)
+        ]
+    )
+
+
+class JobSweep:
+    """Looks up results of running jobs; asks the agent about those that should have ended."""
+
+    def __init__(self, store: Store, world: World, tell: Tell, lost_s: float) -> None:
+        self.store, self.world, self.tell, self.lost_s = store, world, tell, lost_s
+        self._asked: dict[str, float] = {}
+
+    def __call__(self) -> None:
+        """One sweep over all nodes that run a job."""
+        running = self.store.running()
+        agents: dict[str, list[Node]] = {}
+        for node in running:
+            agents.setdefault(node.agent, []).append(node)
+        for nodes in agents.values():
+            jobs = self.world.jobs_of(nodes[0])
+            found = jobs.results([(str(node.job), node.id) for node in nodes])
+            self.tell([self._result(result) for result in found])
+            ended = {result.jid for result in found}
+            self._lost([node for node in nodes if node.job not in ended])
+        self._asked = {
+            jid: at for jid, at in self._asked.items() if any(node.job == jid for node in running)
+        }
+
+    def _lost(self, nodes: Iterable[Node]) -> None:
+        now = self.world.clock()
+        for node in nodes:
+            jid, since = (
+                str(node.job),
+                max(node.job_since or now, self._asked.get(str(node.job), 0.0)),
+            )
+            if now - since < self.lost_s or self.store.has_effect(node.id, "run_stage"):
+                continue
+            self._asked[jid] = now
+            if self.world.jobs_of(node).lost(jid, node.id):
+                told = Event(
+                    id=f"lost:{jid}:{node.id}",
+                    node=node.id,
+                    name="stage_lost",
+                    at=now,
+                    source="jobs",
+                    data={"jid": jid, "boot": node.boot, "stage": node.stage},
+                )
+                self.tell([told])
+
+    def _result(self, result: JobResult) -> Event:
+        return job_event(result, self.world.clock())
+
+
+def job_event(result: JobResult, at: float) -> Event:
+    """Return the event that a job's result is."""
+    data: dict[str, Any] = {"jid": result.jid, "message": result.message}
+    if result.data.get("inventory"):
+        data["inventory"] = result.data["inventory"]
+    return Event(
+        id=f"job:{result.jid}:{result.node}",
+        node=result.node,
+        name="stage_succeeded" if result.ok else "stage_failed",
+        at=at,
+        source="jobs",
+        data=data,
+    )
+
+
+class KeySweep:
+    """Checks pending keys against the proofs that were seen."""
+
+    def __init__(self, store: Store, world: World, tell: Tell, check: KeyCheck) -> None:
+        self.store, self.world, self.tell, self.check = store, world, tell, check
+
+    def __call__(self) -> None:
+        """One sweep over the master's pending keys."""
+        pending = self.world.keys.pending()
+        if pending:
+            self.tell(self.check.events(pending))
+
+
+class PowerSweep:
+    """Asks every BMC for its power state; tells of changes, and of power that was lost in a busy state."""
+
+    def __init__(
+        self, store: Store, world: World, tell: Tell, machine: Callable[[], Machine], workers: int
+    ) -> None:
+        self.store, self.world, self.tell, self.machine = store, world, tell, machine
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="racksalt-power-sweep")
+
+    def __call__(self) -> None:
+        """One sweep over all BMCs; a dead BMC delays nobody."""
+        bmcs = {bmc.node: bmc for bmc in self.store.all_of(Bmc)}
+        wanted = [(node, bmcs[node.id]) for node in self.store.nodes() if node.id in bmcs]
+        for events in self._pool.map(lambda pair: self._one(*pair), wanted):
+            if events:
+                self.tell(events)
+
+    def _one(self, node: Node, bmc: Bmc) -> list[Event]:
+        if self.store.has_lane(node.id, "power"):
+            return []
+        try:
+            seen = self.world.power_of(bmc).observe(bmc)
+        except BmcError as error:
+            log.info("power of %s is not known: %s", node.id, error)
+            return []
+        now, events = self.world.clock(), []
+        if seen != node.power:
+            data: dict[str, Any] = {"power": seen, "noted": f"power is {seen}"}
+            events.append(_power_event(node, "power_observed", now, data))
+        busy = self.machine().states[node.state].kind is Kind.BUSY
+        if busy and seen == "off" and self.store.node(node.id).version == node.version:
+            data = {
+                "boot": node.boot,
+                "message": "the BMC reports power off, and nobody switched it off",
+            }
+            events.append(_power_event(node, "power_lost", now, data))
+        return events
+
+
+def _power_event(node: Node, name: str, at: float, data: dict[str, Any]) -> Event:
+    return Event(
+        id=f"{name}:{node.id}:{node.version}:{data.get('power', 'off')}",
+        node=node.id,
+        name=name,
+        at=at,
+        source="power",
+        data=data,
+    )

@@ -1,0 +1,123 @@
+"""What the conductor knows when it takes one event: the node's rows and the rules, no world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from racksalt.boot.identity import normalise_serial, normalise_uuid, same_uuid
+from racksalt.model.event import Event
+from racksalt.model.node import Boot, BootEnvironment, Hardware, Node
+from racksalt.psm.kernel import Facts, Machine
+from racksalt.psm.sequences import Sequences, Stage
+
+Vouch = Callable[[Node, Event], bool]
+"""The site's policy: may this discovered node go on without a person?"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What decides, the same for all nodes of a site."""
+
+    machine: Machine
+    sequences: Sequences
+    vouch: Vouch
+    token_ttl_s: float
+    deadline_factor: float
+    discovery_limit: int = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One node at one instant."""
+
+    node: Node
+    boots: tuple[Boot, ...]
+    hardware: Hardware | None
+    now: float
+
+    @property
+    def place(self) -> dict[str, str | None]:
+        """Return what stage conditions look at."""
+        hardware = self.hardware
+        return {
+            "zone": self.node.zone,
+            "rack": self.node.rack,
+            "node": self.node.id,
+            "vendor": hardware.vendor if hardware else None,
+            "product": hardware.product if hardware else None,
+        }
+
+    @property
+    def boot(self) -> Boot | None:
+        """Return the row of the boot that the node is on."""
+        wanted = (self.node.boot, self.node.boot_environment)
+        return next((b for b in self.boots if (b.generation, b.environment) == wanted), None)
+
+    def candidates(self) -> list[Boot]:
+        """Return the boots whose tokens may vouch for a key in the node's present state."""
+        if self.node.state in ("enrolling", "booting"):
+            local = [
+                boot
+                for boot in self.boots
+                if boot.environment == "local" and boot.expires_at > boot.issued_at
+            ]
+            return sorted(local, key=lambda boot: boot.generation)[-1:]
+        return [self.boot] if self.boot else []
+
+
+def next_stage(view: View, rules: Rules, event: str) -> Stage | None:
+    """Return the stage that would run after ``event``: the one after the present stage when it succeeded."""
+    sequence = rules.machine.states[view.node.state].sequence
+    if sequence is None:
+        return None
+    if view.node.stage is None or event == "stage_succeeded":
+        return rules.sequences.following(sequence, view.node.stage, view.place)
+    return rules.sequences.stages.get(view.node.stage)
+
+
+def first_stage(view: View, rules: Rules, state: str) -> Stage | None:
+    """Return the first stage of ``state``'s sequence for this node."""
+    sequence = rules.machine.states[state].sequence
+    return rules.sequences.following(sequence, None, view.place) if sequence else None
+
+
+def environment(view: View, rules: Rules, state: str, stage: Stage | None) -> BootEnvironment:
+    """Return what a node in ``state`` about to run ``stage`` must boot."""
+    return stage.environment if stage else rules.machine.states[state].boots
+
+
+def facts(view: View, event: Event, rules: Rules) -> Facts:
+    """Work out what the guards may look at."""
+    node, boot = view.node, view.boot
+    state = rules.machine.states[node.state]
+    following = next_stage(view, rules, event.name)
+    install = first_stage(view, rules, "installing")
+    budget = state.retries
+    if event.name == "stage_failed" and node.stage in rules.sequences.stages:
+        budget = rules.sequences.stages[node.stage].retries
+    return Facts(
+        approved=node.approved,
+        vouched=event.name == "inventory_reported" and (node.approved or rules.vouch(node, event)),
+        goal=node.goal,
+        origin=node.origin,
+        has_retries=node.stage_attempt < budget,
+        job_running=node.job is not None,
+        boot_spent=boot is not None and boot.redeemed_at is not None,
+        boot_fresh=boot is not None and boot.expires_at > view.now,
+        next_stage=following.name if following else None,
+        next_stage_here=following is not None and following.environment == node.boot_environment,
+        install_starts_here=install is not None and install.environment == node.boot_environment,
+        identity_conflicts=_conflicts(view, event),
+    )
+
+
+def _conflicts(view: View, event: Event) -> bool:
+    inventory = event.data.get("inventory")
+    if not inventory or view.hardware is None:
+        return False
+    serials = normalise_serial(view.hardware.serial), normalise_serial(inventory.get("serial"))
+    uuids = normalise_uuid(view.hardware.system_uuid), normalise_uuid(inventory.get("system_uuid"))
+    other_serial = None not in serials and str(serials[0]).lower() != str(serials[1]).lower()
+    other_uuid = None not in uuids and not same_uuid(str(uuids[0]), str(uuids[1]))
+    return other_serial or other_uuid

@@ -1,0 +1,225 @@
+"""Group commit: many threads hand in events and results, one thread writes them, everybody is told after the commit."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from racksalt.conductor.handle import Outcome, handle
+from racksalt.conductor.ports import Clock
+from racksalt.conductor.view import Rules
+from racksalt.model.errors import StoreError
+from racksalt.model.event import Effect, Event
+from racksalt.model.node import Bmc, Boot, Node
+from racksalt.store import Store, Transaction
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """An effect that this conductor leased, with the rows that it needs."""
+
+    effect: Effect
+    node: Node | None
+    bmc: Bmc | None
+    booted: bool
+    """Whether the node has fetched the boot script of its present boot."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Result:
+    """What became of an effect: done (with events), or once more later."""
+
+    effect: Effect
+    events: Sequence[Event] = ()
+    again_after_s: float | None = None
+    progress: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class _Work:
+    event: Event
+    future: Future[Outcome] | None = None
+
+
+class Writer:
+    """The one thread of this process that writes. ``leased`` gets the effects that are due, if there is one."""
+
+    def __init__(
+        self,
+        store: Store,
+        rules: Callable[[], Rules],
+        clock: Clock,
+        *,
+        batch: int,
+        owner: str = "",
+        lease_s: float = 60,
+        leased: Callable[[list[Task]], None] | None = None,
+    ) -> None:
+        self.store, self.rules, self.clock = store, rules, clock
+        self.batch, self.owner, self.lease_s, self.leased = batch, owner, lease_s, leased
+        self._work: deque[_Work] = deque()
+        self._results: deque[Result] = deque()
+        self._wake = threading.Event()
+        self._look = False
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def put(self, event: Event) -> Future[Outcome]:
+        """Hand in an event; the future has its outcome after the commit, or StoreError."""
+        future: Future[Outcome] = Future()
+        self._work.append(_Work(event, future))
+        self._woken()
+        return future
+
+    def note(self, events: Sequence[Event]) -> None:
+        """Hand in events whose outcome nobody waits for."""
+        self._work.extend(_Work(event) for event in events)
+        self._woken()
+
+    def finished(self, results: Sequence[Result]) -> None:
+        """Hand in what became of effects."""
+        self._results.extend(results)
+        self._woken()
+
+    def look(self) -> None:
+        """Look for inbox rows and due effects."""
+        self._look = True
+        self._woken()
+
+    def stop(self) -> None:
+        """Write what was handed in, then end the thread."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout=30)
+
+    def _woken(self) -> None:
+        if self._thread is None:
+            with self._starting:
+                if self._thread is None:
+                    self._thread = threading.Thread(
+                        target=self._run, name="racksalt-writer", daemon=True
+                    )
+                    self._thread.start()
+        self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            if not (self._work or self._results or self._look):
+                if self._stopping:
+                    return
+                self._wake.wait()
+            self._wake.clear()
+            self._look = False
+            work = [self._work.popleft() for _ in range(min(len(self._work), self.batch))]
+            results = [self._results.popleft() for _ in range(min(len(self._results), self.batch))]
+            try:
+                self._commit(work, results)
+            except StoreError as error:
+                self._unwritten(work, results, error)
+            except Exception:
+                log.exception(
+                    "a batch of %s events cannot be handled; each is tried alone", len(work)
+                )
+                self._one_by_one(work, results)
+
+    def _commit(self, work: Sequence[_Work], results: Sequence[Result]) -> None:
+        now, tasks = self.clock(), []
+        events = [item.event for item in work]
+        told = [event for result in results for event in result.events]
+        with self.store.write() as tx:
+            taken = tx.inbox_take(self.batch) if self.leased else []
+            outcomes = handle(tx, [*events, *told, *taken], self.rules(), now)
+            _settle(tx, results, now)
+            if self.leased:
+                tasks = _tasks(tx, tx.lease(self.owner, now, self.lease_s, self.batch))
+        for item, outcome in zip(work, outcomes, strict=False):
+            if item.future is not None:
+                item.future.set_result(outcome)
+        self._look = self._look or len(taken) == self.batch or len(tasks) == self.batch
+        if tasks and self.leased:
+            self.leased(tasks)
+
+    def _unwritten(
+        self, work: Sequence[_Work], results: Sequence[Result], error: StoreError
+    ) -> None:
+        """Nothing was written: tell those who wait, keep the rest for the next try."""
+        log.error("%s", error)
+        for item in work:
+            if item.future is not None:
+                item.future.set_exception(error)
+        self._work.extendleft(reversed([item for item in work if item.future is None]))
+        self._results.extendleft(reversed(results))
+        # A full disk does not mend in microseconds.
+        self._wake.clear()
+        threading.Event().wait(0.5)
+        self._look = True
+
+    def _one_by_one(self, work: Sequence[_Work], results: Sequence[Result]) -> None:
+        for item in work:
+            try:
+                self._commit([item], ())
+            except Exception as error:
+                log.exception(
+                    "event %s of node %s cannot be handled", item.event.name, item.event.node
+                )
+                if item.future is not None:
+                    item.future.set_exception(error)
+        for result in results:
+            try:
+                self._commit((), [result])
+            except Exception:
+                log.exception(
+                    "the result of %s on %s cannot be handled",
+                    result.effect.name,
+                    result.effect.node,
+                )
+
+
+def _settle(tx: Transaction, results: Sequence[Result], now: float) -> None:
+    tx.effects_done([r.effect.id for r in results if r.again_after_s is None])
+    tx.effects_again(
+        [
+            {
+                "id": r.effect.id,
+                "not_before": now + r.again_after_s,
+                "progress": r.progress or r.effect.progress,
+                "attempts": r.effect.attempts + 1,
+                "error": r.error,
+            }
+            for r in results
+            if r.again_after_s is not None
+        ]
+    )
+
+
+def _tasks(tx: Transaction, effects: Sequence[Effect]) -> list[Task]:
+    if not effects:
+        return []
+    ids = {effect.node for effect in effects}
+    nodes, bmcs, boots = tx.nodes(ids), tx.bmcs(ids), tx.boots(ids)
+    return [
+        Task(
+            effect=e,
+            node=nodes.get(e.node),
+            bmc=bmcs.get(e.node),
+            booted=_booted(e, boots.get(e.node, ())),
+        )
+        for e in effects
+    ]
+
+
+def _booted(effect: Effect, boots: Sequence[Boot]) -> bool:
+    """Return whether the boot script of the effect's boot was fetched after the effect was written."""
+    return any(
+        b.generation == effect.boot and (b.taken_at or 0) >= effect.created_at for b in boots
+    )

@@ -1,0 +1,64 @@
+"""Opens a database the way racksalt needs it: durable commits, one writer at a time, readers never blocked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from racksalt.model.errors import SettingsError
+
+WRITE = "racksalt_write"
+"""Execution option of a connection whose transaction will write."""
+APPEND_LOCK = 0x7261636B
+"""Key of the PostgreSQL advisory lock that puts journal rows in the order in which they are committed."""
+
+
+def open_engine(url: str) -> Engine:
+    """Return an engine for ``sqlite:///…`` or ``postgresql+psycopg://…``.
+
+    Raises:
+        SettingsError: another database, or a URL that cannot be parsed.
+    """
+    if not url.startswith(("sqlite:", "postgresql+psycopg:")):
+        raise SettingsError(
+            f"database: {url.split(':', 1)[0]!r} is not supported",
+            "use sqlite:///path or postgresql+psycopg://…",
+        )
+    options: dict[str, Any] = {
+        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_deserializer": orjson.loads,
+    }
+    if url.startswith("postgresql"):
+        engine = create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, **options)
+        event.listen(engine, "begin", _begin_postgresql)
+        return engine
+    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": 30}, **options)
+    event.listen(engine, "connect", _tune_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _tune_sqlite(connection: Any, _record: Any) -> None:
+    # The driver must not begin transactions by itself; ``_begin_sqlite`` does, and says whether it will write.
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "busy_timeout=30000",
+        "foreign_keys=ON",
+        "wal_autocheckpoint=4000",
+        "cache_size=-65536",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(WRITE)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if connection.get_execution_options().get(WRITE):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({APPEND_LOCK})")

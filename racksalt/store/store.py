@@ -1,0 +1,285 @@
+"""The store: opens the database, reads it, and hands out write transactions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select
+from sqlalchemy.exc import DBAPIError
+
+from racksalt.model.errors import NotFoundError, StoreError
+from racksalt.model.event import Entry
+from racksalt.model.node import Address, Bmc, Boot, Disk, Hardware, Nic, Node
+from racksalt.model.place import Network, Rack, Zone
+from racksalt.store import tables as t
+from racksalt.store.engine import WRITE, open_engine
+from racksalt.store.migrate import migrate
+from racksalt.store.rows import NOUNS, query, reader, values
+from racksalt.store.transaction import Transaction
+
+Noun = TypeVar("Noun")
+PLACES = (Zone, Rack, Network)
+PARTS = (Hardware, Nic, Disk, Bmc, Address)
+
+
+class Store:
+    """One database. Safe to use from many threads; several processes may have one each."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = open_engine(url)
+        self._writing = threading.Lock()
+        self._pulse: Connection | None = None
+        self._pulse_lock = threading.Lock()
+        try:
+            migrate(self.engine)
+        except DBAPIError as error:
+            raise StoreError(
+                f"cannot open the database: {error.orig}", "check its path, rights and space"
+            ) from None
+
+    def close(self) -> None:
+        """Close every connection."""
+        if self._pulse is not None:
+            self._pulse.close()
+        self.engine.dispose()
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """Give a write transaction: committed durably at the end, rolled back by any exception.
+
+        Raises:
+            StoreError: the database refused (full disk, lost connection); nothing was written.
+        """
+        try:
+            # The lock keeps this process's threads from polling SQLite's own write lock.
+            with self._writing, self.engine.connect() as plain:
+                connection = plain.execution_options(**{WRITE: True})
+                with connection.begin():
+                    yield Transaction(connection)
+        except DBAPIError as error:
+            raise StoreError(
+                f"the database refused to write: {error.orig}", "nothing was written; retry"
+            ) from error
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a connection that sees one consistent state."""
+        try:
+            with self.engine.connect() as connection, connection.begin():
+                yield connection
+        except DBAPIError as error:
+            raise StoreError(f"the database cannot be read: {error.orig}") from error
+
+    def pulse(self) -> int:
+        """Return a number that changes when another process has committed; costs microseconds."""
+        with self._pulse_lock:
+            if self._pulse is None:
+                self._pulse = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            if self.engine.dialect.name == "sqlite":
+                return int(self._pulse.exec_driver_sql("PRAGMA data_version").scalar_one())
+            found = self._pulse.exec_driver_sql(
+                "SELECT coalesce((SELECT max(seq) FROM journal), 0) + coalesce((SELECT max(id) FROM inbox), 0)"
+            )
+            return int(found.scalar_one())
+
+    def node(self, node: str) -> Node:
+        """Return one node.
+
+        Raises:
+            NotFoundError: no such node.
+        """
+        found = self._select(Node, t.nodes.c.id == node)
+        if not found:
+            raise NotFoundError(
+                f"node {node!r} is unknown", "`racksalt node list` shows those that are known"
+            )
+        return found[0]
+
+    def nodes(
+        self, *, state: str | None = None, rack: str | None = None, zone: str | None = None
+    ) -> list[Node]:
+        """Return nodes in the order of their ids, narrowed by state, rack and zone."""
+        wanted = {"state": state, "rack": rack, "zone": zone}
+        return self._select(
+            Node,
+            *(t.nodes.c[k] == v for k, v in wanted.items() if v is not None),
+            order=t.nodes.c.id,
+        )
+
+    def nodes_by_id(self, ids: Sequence[str]) -> list[Node]:
+        """Return those of the nodes that exist."""
+        return self._select(Node, t.nodes.c.id.in_(list(ids)))
+
+    def overdue(self, now: float) -> list[Node]:
+        """Return the nodes whose deadline has passed."""
+        return self._select(Node, t.nodes.c.deadline_at < now)
+
+    def running(self) -> list[Node]:
+        """Return the nodes that run a job."""
+        return self._select(Node, t.nodes.c.job.is_not(None))
+
+    def has_effect(self, node: str, name: str) -> bool:
+        """Return whether this effect is still to be done for the node."""
+        return self._pending(t.outbox.c.node == node, t.outbox.c.name == name)
+
+    def has_lane(self, node: str, lane: str) -> bool:
+        """Return whether anything is still to be done in a lane of the node."""
+        return self._pending(t.outbox.c.node == node, t.outbox.c.lane == lane)
+
+    def is_due(self, now: float) -> bool:
+        """Return whether there is anything to take from the inbox or to do now."""
+        free = or_(t.outbox.c.lease_until.is_(None), t.outbox.c.lease_until < now)
+        if self._pending(t.outbox.c.not_before <= now, free):
+            return True
+        with self.read() as connection:
+            return connection.execute(select(t.inbox.c.id).limit(1)).first() is not None
+
+    def proofs(self, nodes: Sequence[str]) -> dict[tuple[str, str], str]:
+        """Return the enrolment proofs seen for these nodes, by (node, key hash)."""
+        with self.read() as connection:
+            rows = connection.execute(select(t.proofs).where(t.proofs.c.node.in_(list(nodes))))
+            return {(row.node, row.key_sha256): row.proof for row in rows}
+
+    def mark(self, name: str) -> int:
+        """Return a named number, 0 when it was never set."""
+        with self.read() as connection:
+            return int(
+                connection.execute(select(t.marks.c.value).where(t.marks.c.name == name)).scalar()
+                or 0
+            )
+
+    def set_mark(self, name: str, value: int) -> None:
+        """Keep a named number."""
+        with self.write() as tx:
+            if not tx.change(t.marks, {"name": name}, value=value):
+                tx.insert(t.marks, [{"name": name, "value": value}])
+
+    def parts(self, noun: type[Noun], node: str) -> list[Noun]:
+        """Return the node's rows of Hardware, Nic, Disk, Bmc, Address or Boot."""
+        return self._select(noun, NOUNS[noun].c.node == node)
+
+    def all_of(self, noun: type[Noun]) -> list[Noun]:
+        """Return all rows of one noun."""
+        return self._select(noun)
+
+    def topology(self) -> dict[str, Any]:
+        """Return zones, racks, networks, nodes and their parts, and the journal's head, all of one instant."""
+        with self.read() as connection:
+            found: dict[str, Any] = {"head": _head(connection)}
+            for noun in (*PLACES, Node, *PARTS):
+                found[NOUNS[noun].name] = reader(noun)(connection.execute(query(noun)))
+            return found
+
+    def topology_of(self, nodes: Sequence[str]) -> dict[str, Any]:
+        """Return these nodes and their parts, and the journal's head, all of one instant."""
+        with self.read() as connection:
+            found: dict[str, Any] = {"head": _head(connection)}
+            for noun in (Node, *PARTS):
+                table = NOUNS[noun]
+                key = table.c.id if noun is Node else table.c.node
+                rows = connection.execute(
+                    query(noun).where(key.in_(bindparam("ids", expanding=True))), {"ids": nodes}
+                )
+                found[table.name] = reader(noun)(rows)
+            return found
+
+    def head(self) -> int:
+        """Return the newest sequence number of the journal, 0 when it is empty."""
+        with self.read() as connection:
+            return _head(connection)
+
+    def journal(self, after_seq: int = 0, limit: int = 1000) -> list[Entry]:
+        """Return entries after ``after_seq``, oldest first."""
+        with self.read() as connection:
+            wanted = (
+                query(Entry)
+                .where(t.journal.c.seq > after_seq)
+                .order_by(t.journal.c.seq)
+                .limit(limit)
+            )
+            return reader(Entry)(connection.execute(wanted))
+
+    def history(
+        self, node: str | None, before_seq: int | None = None, limit: int = 50
+    ) -> list[Entry]:
+        """Return entries of one node (None: of all), newest first, older than ``before_seq``."""
+        wanted = query(Entry).order_by(t.journal.c.seq.desc()).limit(limit)
+        if node is not None:
+            wanted = wanted.where(t.journal.c.node == node)
+        if before_seq is not None:
+            wanted = wanted.where(t.journal.c.seq < before_seq)
+        with self.read() as connection:
+            return reader(Entry)(connection.execute(wanted))
+
+    def pending_effects(self, node: str) -> list[dict[str, Any]]:
+        """Return what is still to be done for a node, in order."""
+        with self.read() as connection:
+            rows = connection.execute(
+                select(t.outbox).where(t.outbox.c.node == node).order_by(t.outbox.c.id)
+            )
+            return [
+                {
+                    k: row._mapping[k]
+                    for k in ("name", "attempts", "created_at", "not_before", "error")
+                }
+                for row in rows
+            ]
+
+    def identify(
+        self, macs: Iterable[str], serial: str | None, system_uuid: str | None
+    ) -> list[Node]:
+        """Return nodes that have one of the MACs, the serial or the system UUID."""
+        by_mac = select(t.nics.c.node).where(t.nics.c.mac.in_(list(macs)))
+        claims = []
+        if serial:
+            claims.append(t.hardware.c.serial == serial)
+        if system_uuid:
+            claims.append(t.hardware.c.system_uuid == system_uuid)
+        found: ColumnElement[bool] = t.nodes.c.id.in_(by_mac)
+        if claims:
+            found = or_(found, t.nodes.c.id.in_(select(t.hardware.c.node).where(or_(*claims))))
+        return self._select(Node, found)
+
+    def count(self, table: str) -> int:
+        """Return the number of rows of one of the tables."""
+        with self.read() as connection:
+            return int(
+                connection.execute(
+                    select(func.count()).select_from(t.metadata.tables[table])
+                ).scalar_one()
+            )
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """Return all rows of a small table (tokens, proofs, marks) by column name."""
+        with self.read() as connection:
+            return [
+                dict(row._mapping) for row in connection.execute(select(t.metadata.tables[table]))
+            ]
+
+    def boots(self, node: str) -> list[Boot]:
+        """Return the node's boots, newest first."""
+        return sorted(self.parts(Boot, node), key=lambda boot: boot.generation, reverse=True)
+
+    def _pending(self, *where: Any) -> bool:
+        with self.read() as connection:
+            return (
+                connection.execute(select(t.outbox.c.id).where(*where).limit(1)).first() is not None
+            )
+
+    def _select(self, noun: type[Noun], *where: Any, order: Any = None) -> list[Noun]:
+        wanted = query(noun).where(*where)
+        if order is not None:
+            wanted = wanted.order_by(order)
+        with self.read() as connection:
+            return reader(noun)(connection.execute(wanted))
+
+
+def _head(connection: Connection) -> int:
+    return int(connection.execute(select(func.coalesce(func.max(t.journal.c.seq), 0))).scalar_one())
+
+
+__all__ = ["Store", "values"]

@@ -1,0 +1,248 @@
+"""One write transaction: everything that changes the database goes through here, in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from racksalt.model.errors import ConflictError
+from racksalt.model.event import Effect, Entry, Event
+from racksalt.model.node import Bmc, Boot, Disk, Hardware, Nic, Node
+from racksalt.store import tables as t
+from racksalt.store.rows import NOUNS, effect_of, event_of, query, reader, values
+
+Noun = TypeVar("Noun")
+IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+OUT = t.outbox.c
+
+_NODES = query(Node).where(t.nodes.c.id.in_(IDS))
+_BOOTS = query(Boot).where(t.boots.c.node.in_(IDS))
+_HARDWARE = query(Hardware).where(t.hardware.c.node.in_(IDS))
+_BMCS = query(Bmc).where(t.bmcs.c.node.in_(IDS))
+_SEEN = select(t.journal.c.event_id, t.journal.c.seq).where(t.journal.c.event_id.in_(IDS))
+_HEAD = select(func.coalesce(func.max(t.journal.c.seq), 0))
+_NODE_UPDATE = (
+    update(t.nodes)
+    .where(t.nodes.c.id == bindparam("_id"), t.nodes.c.version == bindparam("_version"))
+    .values({c.name: bindparam(c.name) for c in t.nodes.c if c.name != "id"})
+)
+
+
+class Transaction:
+    """Reads and writes of one transaction; nothing is seen by others before it is committed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    # Reading, by many ids at once.
+
+    def nodes(self, ids: Iterable[str]) -> dict[str, Node]:
+        """Return the nodes that exist, by id."""
+        return {node.id: node for node in self._many(Node, _NODES, ids)}
+
+    def boots(self, ids: Iterable[str]) -> dict[str, list[Boot]]:
+        """Return each node's boots."""
+        found: dict[str, list[Boot]] = {}
+        for boot in self._many(Boot, _BOOTS, ids):
+            found.setdefault(boot.node, []).append(boot)
+        return found
+
+    def hardware(self, ids: Iterable[str]) -> dict[str, Hardware]:
+        """Return what is known of the nodes' hardware, by node."""
+        return {row.node: row for row in self._many(Hardware, _HARDWARE, ids)}
+
+    def bmcs(self, ids: Iterable[str]) -> dict[str, Bmc]:
+        """Return the nodes' BMCs, by node."""
+        return {row.node: row for row in self._many(Bmc, _BMCS, ids)}
+
+    def seen(self, event_ids: Iterable[str]) -> dict[str, int]:
+        """Return the journal's sequence numbers of those events that it has already."""
+        rows = self.connection.execute(_SEEN, {"ids": list(event_ids)})
+        return {row.event_id: row.seq for row in rows}
+
+    def head(self) -> int:
+        """Return the journal's newest sequence number."""
+        return int(self.connection.execute(_HEAD).scalar_one())
+
+    def mac_owners(self, macs: Iterable[str]) -> dict[str, str]:
+        """Return which node owns each MAC that is known."""
+        wanted = select(t.nics.c.mac, t.nics.c.node).where(t.nics.c.mac.in_(IDS))
+        return {row.mac: row.node for row in self.connection.execute(wanted, {"ids": list(macs)})}
+
+    def count_unapproved(self) -> int:
+        """Return how many nodes wait for approval."""
+        wanted = (
+            select(func.count())
+            .select_from(t.nodes)
+            .where(
+                t.nodes.c.approved.is_(False), t.nodes.c.state.in_(("discovering", "discovered"))
+            )
+        )
+        return int(self.connection.execute(wanted).scalar_one())
+
+    # Writing.
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Append journal entries."""
+        self.insert(t.journal, [values(entry) for entry in entries])
+
+    def add_nodes(self, nodes: Sequence[Node]) -> None:
+        """Insert new nodes."""
+        self.insert(t.nodes, [values(node) for node in nodes])
+
+    def update_nodes(self, changes: Sequence[tuple[Node, int]]) -> None:
+        """Write changed nodes, each with the version that was read (compare and set).
+
+        Raises:
+            ConflictError: another writer was faster; the transaction must be rolled back.
+        """
+        if not changes:
+            return
+        rows = [{**values(node), "_id": node.id, "_version": version} for node, version in changes]
+        for row in rows:
+            del row["id"]
+        done = self.connection.execute(_NODE_UPDATE, rows)
+        if done.rowcount != len(rows):
+            raise ConflictError(
+                f"{len(rows) - done.rowcount} of {len(rows)} nodes were changed by somebody else"
+            )
+
+    def put(self, nouns: Sequence[Any]) -> None:
+        """Insert or replace rows by primary key (all of one noun)."""
+        if not nouns:
+            return
+        table = NOUNS[type(nouns[0])]
+        keys = [c for c in table.primary_key.columns]
+        gone = [{f"_{c.name}": getattr(noun, c.name) for c in keys} for noun in nouns]
+        self.connection.execute(
+            delete(table).where(*(c == bindparam(f"_{c.name}") for c in keys)), gone
+        )
+        self.insert(table, [values(noun) for noun in nouns])
+
+    def change(self, table: Table, key: dict[str, Any], **new: Any) -> int:
+        """Update rows where all of ``key`` holds; return how many there were."""
+        where = [table.c[name] == value for name, value in key.items()]
+        return self.connection.execute(update(table).where(*where).values(**new)).rowcount
+
+    def remove(self, table: Table, **key: Any) -> int:
+        """Delete rows where all of ``key`` holds; return how many there were."""
+        return self.connection.execute(
+            delete(table).where(*(table.c[k] == v for k, v in key.items()))
+        ).rowcount
+
+    def replace_parts(
+        self, node: str, hardware: Hardware, nics: Sequence[Nic], disks: Sequence[Disk]
+    ) -> None:
+        """Write a node's hardware, NICs and disks as inventory found them."""
+        self.put([hardware])
+        for table, parts in ((t.nics, nics), (t.disks, disks)):
+            self.remove(table, node=node)
+            self.insert(table, [values(part) for part in parts])
+
+    def insert(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        """Insert rows; none is fine."""
+        if rows:
+            self.connection.execute(insert(table), list(rows))
+
+    # Inbox: what came over the bus and is still to be handled.
+
+    def inbox_put(self, events: Sequence[Event]) -> int:
+        """Add events that are not there yet; return how many were new."""
+        known = {
+            row.event_id
+            for row in self.connection.execute(
+                select(t.inbox.c.event_id).where(t.inbox.c.event_id.in_(IDS)),
+                {"ids": [event.id for event in events]},
+            )
+        }
+        fresh = {event.id: event for event in events if event.id not in known}
+        rows = [{**values(event), "event_id": event.id} for event in fresh.values()]
+        for row in rows:
+            del row["id"]
+        self.insert(t.inbox, rows)
+        return len(rows)
+
+    def inbox_take(self, limit: int) -> list[Event]:
+        """Remove and return the oldest events."""
+        rows = self.connection.execute(select(t.inbox).order_by(t.inbox.c.id).limit(limit)).all()
+        if rows:
+            self.connection.execute(delete(t.inbox).where(t.inbox.c.id <= rows[-1].id))
+        return [event_of(row) for row in rows]
+
+    def proofs_put(self, proofs: Sequence[dict[str, Any]]) -> None:
+        """Keep enrolment proofs {node, key_sha256, proof, seen_at}; the newest of a key wins."""
+        for proof in proofs:
+            self.remove(t.proofs, node=proof["node"], key_sha256=proof["key_sha256"])
+            self.insert(t.proofs, [proof])
+
+    # Outbox: what is still to be done.
+
+    def lease(self, owner: str, now: float, lease_s: float, limit: int) -> list[Effect]:
+        """Lease due effects: per node and lane the oldest one only, and none that another owner holds."""
+        older = t.outbox.alias()
+        first = ~exists().where(
+            older.c.node == OUT.node, older.c.lane == OUT.lane, older.c.id < OUT.id
+        )
+        free = or_(OUT.lease_until.is_(None), OUT.lease_until < now)
+        due = (
+            select(t.outbox)
+            .where(and_(OUT.not_before <= now, free, first))
+            .order_by(OUT.id)
+            .limit(limit)
+        )
+        rows = self.connection.execute(due.with_for_update(skip_locked=True)).all()
+        if rows:
+            self.connection.execute(
+                update(t.outbox)
+                .where(OUT.id.in_(IDS))
+                .values(lease_owner=owner, lease_until=now + lease_s),
+                {"ids": [row.id for row in rows]},
+            )
+        return [effect_of(row) for row in rows]
+
+    def add_effects(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Add outbox rows."""
+        self.insert(t.outbox, rows)
+
+    def void_effects(self, nodes: Sequence[str], lane: str) -> None:
+        """Delete what is pending for these nodes in a lane; a key to be revoked stays to be revoked."""
+        if nodes:
+            gone = delete(t.outbox).where(
+                OUT.node.in_(IDS), OUT.lane == lane, OUT.name != "revoke_key"
+            )
+            self.connection.execute(gone, {"ids": list(nodes)})
+
+    def effects_done(self, ids: Sequence[int]) -> None:
+        """Delete effects that are done."""
+        if ids:
+            self.connection.execute(delete(t.outbox).where(OUT.id.in_(IDS)), {"ids": list(ids)})
+
+    def effects_again(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Put effects back: each row {id, not_before, progress, attempts, error}."""
+        if rows:
+            again = update(t.outbox).where(OUT.id == bindparam("_id"))
+            columns = ("not_before", "progress", "attempts", "error")
+            again = again.values(
+                {c: bindparam(c) for c in columns} | {"lease_owner": None, "lease_until": None}
+            )
+            self.connection.execute(
+                again, [{"_id": r["id"], **{c: r[c] for c in columns}} for r in rows]
+            )
+
+    def _many(self, noun: type[Noun], wanted: Any, ids: Iterable[str]) -> list[Noun]:
+        return reader(noun)(self.connection.execute(wanted, {"ids": list(ids)}))
