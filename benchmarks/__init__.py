@@ -1,4 +1,7 @@
-"""Figures: ``python -m benchmarks [name ...]`` runs ``bench_<name>.py`` files, each with ``measure() -> list[Figure]``."""
+"""Figures: ``python -m benchmarks [name ...]`` runs ``bench_<name>.py`` files.
+
+Each of them has a function ``measure() -> list[Figure]``.
+"""
 
 from __future__ import annotations
 
