@@ -15,6 +15,7 @@ from typing import Any, Literal
 from racksalt import wire
 
 DATA_BYTES = 16_384
+ID_CHARS = 200
 _EVENT_ID = re.compile(r"^[A-Za-z0-9_.:@-]{1,128}$")
 _PROOF = re.compile(r"^[0-9a-f]{64}$")
 _KEY_BYTES = 16_384
@@ -52,11 +53,11 @@ def hint_of(tag: str, payload: Any, at: float) -> Hint | None:
     returned = wire.job_returned(tag)
     if returned:
         jid, node = returned
-        return Hint(kind="returned", id=f"bus:{node}:{jid}", node=node, at=at, data={"jid": jid})
+        return Hint(kind="returned", id=_bus_id(node, jid), node=node, at=at, data={"jid": jid})
     node_started = wire.minion_started(tag)
     if node_started:
         digest = _digest(tag, payload)
-        return Hint(kind="started", id=f"bus:{node_started}:{digest}", node=node_started, at=at)
+        return Hint(kind="started", id=_bus_id(node_started, digest), node=node_started, at=at)
     return None
 
 
@@ -69,11 +70,11 @@ def _node_event(tag: str, inbound: wire.Inbound, payload: dict[str, Any], at: fl
     event_id = given if known else _digest(tag, payload)
     return Hint(
         kind="event",
-        id=f"bus:{inbound.node}:{event_id}",
+        id=_bus_id(inbound.node, event_id),
         node=inbound.node,
         name=inbound.event,
         at=at,
-        actor=str(payload.get("id", ""))[:253],
+        actor=str(payload.get("id", ""))[:128],
         data=_bounded({key: value for key, value in data.items() if key != "event_id"}),
     )
 
@@ -98,7 +99,15 @@ def _proof(payload: dict[str, Any], at: float) -> Hint | None:
     }
     # The same attempt repeats every few seconds: one id for one key, proof and answer.
     digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
-    return Hint(kind="proof", id=f"bus:{node}:{digest}", node=node, at=at, name="auth", data=data)
+    return Hint(kind="proof", id=_bus_id(node, digest), node=node, at=at, name="auth", data=data)
+
+
+def _bus_id(node: str, event_id: str) -> str:
+    """Return an event id that no other source uses and that holds for one node alone, at most 200 long."""
+    text = f"bus:{node}:{event_id}"
+    if len(text) <= ID_CHARS:
+        return text
+    return f"bus:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def _bounded(data: dict[str, Any]) -> dict[str, Any]:

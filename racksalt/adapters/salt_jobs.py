@@ -18,7 +18,7 @@ import salt.utils.jid
 
 from racksalt.adapters.salt_client import SaltClient
 from racksalt.conductor.ports import JobRequest, JobResult
-from racksalt.model.errors import InvalidInputError, NotFoundError
+from racksalt.model.errors import InvalidInputError, NotFoundError, RacksaltError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,20 +43,29 @@ class SaltJobs:
     def submit(self, requests: Sequence[JobRequest]) -> None:
         """Publish each job under its own id; the same id twice runs once. Does not wait.
 
-        Raises InvalidInputError for an id that is not 20 digits, and what SaltClient.publish raises.
+        Every job is tried before the first error is raised: InvalidInputError for an id that is not
+        20 digits, and what SaltClient.publish raises.
         """
+        errors: list[RacksaltError] = []
         for request in requests:
-            if not _JID.match(request.jid):
-                message = f"the job id {request.jid!r} of {request.node} is not 20 digits"
-                raise InvalidInputError(message, "take the id from the conductor")
-            kwarg = {"pillar": request.pillar} if request.pillar else {}
-            self._client.publish(
-                [request.node],
-                "state.apply",
-                [request.sls],
-                jid=request.jid,
-                kwarg={**kwarg, "queue": True},
-            )
+            try:
+                self._submit(request)
+            except RacksaltError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def _submit(self, request: JobRequest) -> None:
+        """Publish one job."""
+        if not _JID.match(request.jid):
+            message = f"the job id {request.jid!r} of {request.node} is not 20 digits"
+            raise InvalidInputError(message, "take the id from the conductor")
+        kwarg: dict[str, Any] = {"queue": True}
+        if request.pillar:
+            kwarg["pillar"] = request.pillar
+        self._client.publish(
+            [request.node], "state.apply", [request.sls], jid=request.jid, kwarg=kwarg
+        )
 
     def results(self, wanted: Iterable[tuple[str, str]]) -> list[JobResult]:
         """Return what the job cache has for these (jid, node) pairs: one folder read for each jid."""

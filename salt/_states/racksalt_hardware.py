@@ -1,0 +1,173 @@
+"""
+What a node's hardware must be like: inventoried, new enough, set up, tested, safe.
+
+Each state compares before it acts and changes nothing in test mode.
+"""
+
+from salt.exceptions import CommandExecutionError
+from salt.utils.versions import version_cmp
+
+
+def inventoried(name):
+    """
+    Hand the node's hardware back to racksalt.
+
+    .. code-block:: yaml
+
+        inventory:
+          racksalt_hardware.inventoried: []
+    """
+    found = __salt__["racksalt_hardware.inventory"]()
+    disks, nics = len(found.get("disks") or ()), len(found.get("nics") or ())
+    comment = f"{found.get('vendor')} {found.get('product')}: {disks} disks, {nics} NICs"
+    return {**_ret(name, True, comment), "data": {"inventory": found}}
+
+
+def firmware_at_least(name, baseline=None):
+    """
+    No firmware is older than the baseline.
+
+    baseline
+        ``{part: version}``; the part ``bios`` can be read so far
+
+    .. code-block:: yaml
+
+        firmware:
+          racksalt_hardware.firmware_at_least:
+            - baseline: {bios: 1.2.0}
+    """
+    have = {"bios": __salt__["racksalt_hardware.inventory"]().get("bios_version")}
+    old = [
+        f"{part} has {have.get(part) or 'a version that cannot be read'}, wanted {wanted} or newer"
+        for part, wanted in sorted((baseline or {}).items())
+        if not have.get(part) or version_cmp(str(have[part]), str(wanted)) < 0
+    ]
+    return _ret(name, not old, "; ".join(old) or f"{len(baseline or {})} parts are new enough")
+
+
+def bios_set(name, settings=None):
+    """
+    BIOS settings have these values, written through the kernel where it offers them.
+
+    settings
+        ``{setting: value}``
+
+    .. code-block:: yaml
+
+        bios:
+          racksalt_hardware.bios_set:
+            - settings: {VirtTechnology: Enabled}
+    """
+    wanted = {key: str(value) for key, value in (settings or {}).items()}
+    now = __salt__["racksalt_hardware.bios_settings"]()
+    differ = {key: value for key, value in wanted.items() if now.get(key) != value}
+    changes = {key: {"old": now.get(key), "new": value} for key, value in differ.items()}
+    if not differ:
+        return _ret(name, True, f"{len(wanted)} settings are as asked for")
+    if __opts__["test"]:
+        return _ret(name, None, f"would set {', '.join(sorted(differ))}", changes)
+    done = __salt__["racksalt_hardware.bios_set"](differ)
+    left = sorted(differ.keys() - done.keys())
+    comment = f"cannot be set from here: {', '.join(left)}" if left else "set, for the next boot"
+    return _ret(name, not left, comment, {key: changes[key] for key in done})
+
+
+def raid_present(name, arrays=None):
+    """
+    These RAID arrays exist. Missing ones are named; building them is not supported yet.
+
+    arrays
+        ``[{"name": "md0", "level": "raid1", "devices": 2}]``
+
+    .. code-block:: yaml
+
+        raid:
+          racksalt_hardware.raid_present:
+            - arrays: []
+    """
+    there = __salt__["racksalt_hardware.raid"]()
+    missing = [
+        f"{array.get('name')} ({array.get('level')} of {array.get('devices')})"
+        for array in arrays or []
+        if not any(array.items() <= one.items() for one in there)
+    ]
+    told = f"missing, and building arrays is not supported yet: {', '.join(missing)}"
+    return _ret(name, not missing, told if missing else f"{len(arrays or [])} arrays are there")
+
+
+def burned_in(name, cpu_s=60, memory_mib=256, disk_mib=64):
+    """
+    Processor, memory and disks hold up under load, and no disk says that it is failing.
+
+    cpu_s, memory_mib, disk_mib
+        how long, how much
+
+    .. code-block:: yaml
+
+        burn_in:
+          racksalt_hardware.burned_in:
+            - cpu_s: 3600
+    """
+    failing = _failing_disks()
+    if failing:
+        return _ret(name, False, f"failing disks: {', '.join(failing)}")
+    if __opts__["test"]:
+        told = f"would load the CPU for {cpu_s} s, {memory_mib} MiB memory, {disk_mib} MiB disk"
+        return _ret(name, None, told)
+    results = {
+        "cpu": __salt__["racksalt_burn.cpu"](cpu_s),
+        "memory": __salt__["racksalt_burn.memory"](memory_mib),
+        **_disks(disk_mib),
+    }
+    bad = [f"{part}: {result}" for part, result in results.items() if not result["ok"]]
+    comment = "; ".join(bad) or f"{', '.join(results)} held up"
+    return {**_ret(name, not bad, comment), "data": {"burn_in": results}}
+
+
+def secure(name, require=()):
+    """
+    The node is safe in these respects; findings in others are told.
+
+    require
+        any of ``secure_boot`` and ``bmc_password``; what cannot be read counts as not safe
+
+    .. code-block:: yaml
+
+        security:
+          racksalt_hardware.secure:
+            - require: [bmc_password]
+    """
+    found = __salt__["racksalt_hardware.security"]()
+    default = found.get("bmc_default_password")
+    safe = {
+        "secure_boot": found.get("secure_boot"),
+        "bmc_password": None if default is None else not default,
+    }
+    words = {True: "safe", False: "NOT SAFE", None: "unknown"}
+    told = ", ".join(f"{check}: {words[safe[check]]}" for check in sorted(safe))
+    return _ret(name, all(safe.get(check) is True for check in require), told)
+
+
+def _failing_disks():
+    disks = __salt__["racksalt_hardware.inventory"]().get("disks") or []
+    return [
+        f"{disk['name']} (serial {disk.get('serial')})"
+        for disk in disks
+        if disk.get("health") == "failing"
+    ]
+
+
+def _disks(mib):
+    """A virtual disk is a folder that can be written; a real one may hold data and is only read."""
+    if __salt__["racksalt_hardware.virtual"]():
+        try:
+            path = __salt__["racksalt_disk.target"]()
+            return {"disk": __salt__["racksalt_burn.folder"](path, mib)}
+        except (CommandExecutionError, OSError) as error:
+            return {"disk": {"ok": False, "error": str(error)}}
+    names = [disk["name"] for disk in __salt__["racksalt_hardware.inventory"]()["disks"]]
+    return {name: __salt__["racksalt_burn.device"](name, mib) for name in names}
+
+
+def _ret(name, result, comment, changes=None):
+    return {"name": name, "result": result, "comment": comment, "changes": changes or {}}

@@ -1,0 +1,5 @@
+# pillar: racksalt:stages:bios:settings = {VirtTechnology: Enabled}
+{% set want = salt["pillar.get"]("racksalt:stages:bios", {}) %}
+bios:
+  racksalt_hardware.bios_set:
+    - settings: {{ want.get("settings", {}) | json }}

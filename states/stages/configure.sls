@@ -1,0 +1,3 @@
+# The installed system gets its own minion, with the proof for its first boot.
+configure:
+  racksalt_disk.configured: []

@@ -1,0 +1,4 @@
+# What every accepted minion gets with a plain state.apply.
+base:
+  '*':
+    - base
