@@ -45,15 +45,17 @@ def test_each_library_has_one_door(library):
 @pytest.mark.parametrize("folder", ["model", "psm", "site", "network", "boot", "conductor"])
 def test_the_core_reads_no_clock_and_no_environment(folder):
     """The core is handed the time and its settings, so that a test can choose them."""
-    world = {"time", "datetime", "os", "socket", "subprocess", "threading", "asyncio", "random"}
-    allowed = {
-        ("conductor", "threading"),
-        ("conductor", "os"),
-    }  # its worker threads, their owner id
+    world = {"time", "datetime", "os", "socket", "subprocess", "random"}
+    formatting = {"gmtime", "strftime"}  # of a time that is given
     found = [
-        f"{path}:{line} imports {name}"
+        f"{path}:{node.lineno}"
         for path in source.under(f"racksalt/{folder}", suffix=".py")
-        for line, name in source.imports(path)
-        if name.split(".")[0] in world and (folder, name) not in allowed
+        for node in source.ast.walk(source.tree(path))
+        if (isinstance(node, source.ast.Import) and {alias.name for alias in node.names} & world)
+        or (
+            isinstance(node, source.ast.ImportFrom)
+            and node.module in world
+            and not {alias.name for alias in node.names} <= formatting
+        )
     ]
     assert not found
