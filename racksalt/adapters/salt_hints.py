@@ -66,8 +66,9 @@ def _node_event(tag: str, inbound: wire.Inbound, payload: dict[str, Any], at: fl
     inner = payload.get("data")
     data = inner if isinstance(inner, dict) else {}
     given = data.get("event_id", payload.get("event_id"))
-    known = isinstance(given, str) and bool(_EVENT_ID.match(given))
-    event_id = given if known else _digest(tag, payload)
+    event_id = _digest(tag, payload)
+    if isinstance(given, str) and _EVENT_ID.match(given):
+        event_id = given
     return Hint(
         kind="event",
         id=_bus_id(inbound.node, event_id),
