@@ -17,7 +17,7 @@ class Fate:
     failing_disk: bool = False
     bmc_delay_s: float = 0.0
     bmc_dead: bool = False
-    bmc_junk: bool = False
+    bmc_drop_rate: float = 0.0
     power_drops: int = 0
     imposter: bool = False
     dead_boots: int = 0
@@ -45,9 +45,9 @@ FATES: tuple[Fate, ...] = (
     Fate(name="slow-bmc", meaning="The BMC answers two seconds late.", bmc_delay_s=2.0),
     Fate(name="dead-bmc", meaning="The BMC never answers.", bmc_dead=True),
     Fate(
-        name="junk-bmc",
-        meaning="The BMC answers every third packet with random bytes before the real answer.",
-        bmc_junk=True,
+        name="lossy-bmc",
+        meaning="The BMC loses every fifth packet, in and out.",
+        bmc_drop_rate=0.2,
     ),
     Fate(
         name="flapping-power",
