@@ -13,9 +13,11 @@ from racksalt.store.rows import query, reader
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from sqlalchemy import BindParameter
+
     from racksalt.store.store import Store
 
-_IDS = bindparam("ids", expanding=True)
+_IDS: BindParameter[str] = bindparam("ids", expanding=True)
 _HITS = (
     select(t.nics.c.node)
     .where(t.nics.c.mac.in_(bindparam("macs", expanding=True)))

@@ -260,6 +260,12 @@ class Store:
                 dict(row._mapping) for row in connection.execute(select(t.metadata.tables[table]))
             ]
 
+    def token(self, token: str) -> dict[str, Any] | None:
+        """Return one token's row."""
+        with self.read() as connection:
+            row = connection.execute(select(t.tokens).where(t.tokens.c.id == token)).first()
+            return dict(row._mapping) if row else None
+
     def boots(self, node: str) -> list[Boot]:
         """Return the node's boots, newest first."""
         return sorted(self.parts(Boot, node), key=lambda boot: boot.generation, reverse=True)

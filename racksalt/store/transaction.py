@@ -70,6 +70,10 @@ class Transaction:
         """Return the nodes' BMCs, by node."""
         return {row.node: row for row in self._many(Bmc, _BMCS, ids)}
 
+    def all_of(self, noun: type[Noun]) -> list[Noun]:
+        """Return all rows of one noun."""
+        return reader(noun)(self.connection.execute(query(noun)))
+
     def seen(self, event_ids: Iterable[str]) -> dict[str, int]:
         """Return the journal's sequence numbers of those events that it has already."""
         rows = self.connection.execute(_SEEN, {"ids": list(event_ids)})
@@ -133,6 +137,14 @@ class Transaction:
             delete(table).where(*(c == bindparam(f"_{c.name}") for c in keys)), gone
         )
         self.insert(table, [values(noun) for noun in nouns])
+
+    def put_places(self, nouns: Sequence[Any]) -> None:
+        """Insert or change zones, racks or networks; those that others refer to stay in place."""
+        table = NOUNS[type(nouns[0])]
+        for noun in nouns:
+            row = values(noun)
+            if not self.change(table, {"name": row.pop("name")}, **(row or {"name": noun.name})):
+                self.insert(table, [values(noun)])
 
     def change(self, table: Table, key: dict[str, Any], **new: Any) -> int:
         """Update rows where all of ``key`` holds; return how many there were."""

@@ -1,0 +1,193 @@
+"""The one composition root: picks the adapters and puts the parts together. Entry points call nothing else."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from racksalt.adapters.bmc_secrets import BmcSecrets
+from racksalt.adapters.secret_files import Secrets, open_secrets
+from racksalt.adapters.settings_file import read_settings
+from racksalt.adapters.simulated import (
+    Links,
+    NullAnnouncer,
+    NullKeys,
+    SimulatedJobs,
+    SimulatedPower,
+)
+from racksalt.adapters.site_files import SiteFolder
+from racksalt.conductor import Conductor, World
+from racksalt.conductor.access import Access
+from racksalt.conductor.operations import Operations
+from racksalt.conductor.ports import Jobs, Power
+from racksalt.conductor.view import Rules
+from racksalt.model.errors import RacksaltError, SettingsError
+from racksalt.model.event import Event
+from racksalt.model.node import Node
+from racksalt.psm.kernel import Machine
+from racksalt.psm.sequences import SEQUENCES, STAGES, Sequences
+from racksalt.psm.table import MACHINE
+from racksalt.settings import Settings
+from racksalt.site.schema import Declarations
+from racksalt.site.site import Site
+from racksalt.store import Store
+
+log = logging.getLogger(__name__)
+ENVIRONMENT = "RACKSALT_SETTINGS"
+DEFAULT_PATH = "/etc/racksalt/racksalt.yaml"
+
+
+def settings_from(path: str | Path | None = None) -> Settings:
+    """Return the settings of ``path``, else of the file that RACKSALT_SETTINGS names, else of /etc/racksalt."""
+    return read_settings(path or os.environ.get(ENVIRONMENT) or DEFAULT_PATH)
+
+
+class SiteRules:
+    """The rules as the site's files have them now; an unsound edit keeps the last good ones and is told once."""
+
+    def __init__(self, settings: Settings, site: Site, store: Store) -> None:
+        self._settings, self._site, self._store = settings, site, store
+        self.problem: RacksaltError | None = None
+        self._base = Sequences(STAGES, SEQUENCES, MACHINE)
+        self._declared: Declarations | None = None
+        self._rules = self._made(self._base)
+        self()
+
+    def __call__(self) -> Rules:
+        """Return the rules; costs a few file time stamps when nothing changed."""
+        declared = self._site.declarations
+        if declared is not self._declared:
+            self._declared = declared
+            try:
+                self._rules = self._made(self._base.extend(declared.additions))
+                self.problem = None
+            except RacksaltError as error:
+                self.problem = error
+                log.error("the site's stages are not taken: %s", error)
+        return self._rules
+
+    def _made(self, sequences: Sequences) -> Rules:
+        return Rules(
+            machine=MACHINE,
+            sequences=sequences,
+            vouch=self._vouch,
+            token_ttl_s=self._settings.boot_api.token_ttl_s,
+            deadline_factor=self._settings.conductor.deadline_factor,
+        )
+
+    def _vouch(self, node: Node, _event: Event) -> bool:
+        """Say whether the site's policy lets this machine, which nobody declared, go on without a person."""
+        policy = self._site.declarations.policy
+        if policy.approve != "auto" or node.approved:
+            return node.approved
+        return policy.approve_limit is None or self._store.count("nodes") <= policy.approve_limit
+
+
+@dataclass(slots=True)
+class App:
+    """One process's racksalt."""
+
+    settings: Settings
+    secrets: Secrets
+    store: Store
+    site: Site
+    rules: SiteRules
+    conductor: Conductor
+    operations: Operations
+    machine: Machine = MACHINE
+
+    @property
+    def sequences(self) -> Sequences:
+        """Return stages and sequences with the site's additions."""
+        return self.rules().sequences
+
+    def close(self) -> None:
+        """End every thread and connection."""
+        self.conductor.stop()
+        for power in self.conductor.world.power.values():
+            closing = getattr(power, "close", None)
+            if closing is not None:
+                closing()
+        self.store.close()
+
+
+def open_app(
+    settings: Settings, *, salt_opts: Mapping[str, Any] | None = None, world: World | None = None
+) -> App:
+    """Put an app together.
+
+    Args:
+        settings: where everything is.
+        salt_opts: the Salt master's options, in a process of the master; None for one that never talks to Salt.
+        world: other ports, for tests.
+    """
+    secrets = open_secrets(settings.secrets)
+    store = Store(settings.database)
+    site = Site(SiteFolder(settings.site))
+    rules = SiteRules(settings, site, store)
+    conductor = Conductor(
+        store, rules, world or _world(settings, salt_opts), settings.conductor, secrets.boot
+    )
+    operations = Operations(conductor, site, Access(store, time.time, secrets.pepper))
+    return App(settings, secrets, store, site, rules, conductor, operations)
+
+
+def shared_app(opts: Mapping[str, Any]) -> App:
+    """Return this process's app for Salt's loader, which runs module files anew again and again.
+
+    Raises:
+        SettingsError: the master's configuration has no ``racksalt: {settings: path}``.
+    """
+    path = (opts.get("racksalt") or {}).get("settings")
+    if not path:
+        raise SettingsError(
+            "the Salt configuration lacks racksalt: {settings: …}",
+            "see conf/master.d/racksalt.conf",
+        )
+    return _shared(str(path), os.getpid())
+
+
+@lru_cache(maxsize=4)
+def _shared(path: str, _pid: int) -> App:
+    # The process id is part of the key: a forked worker must not use its parent's connections.
+    return open_app(read_settings(path))
+
+
+def _world(settings: Settings, salt_opts: Mapping[str, Any] | None) -> World:
+    links = Links()
+    power: dict[str, Power] = {"simulated": SimulatedPower(links), **_bmcs(settings)}
+    jobs: dict[str, Jobs] = {}
+    if settings.simulated:
+        jobs["light"] = SimulatedJobs(settings.simulated, links)
+    keys: Any = NullKeys()
+    announcer: Any = NullAnnouncer()
+    if salt_opts is not None:
+        # Salt is imported only where there is a master: it costs half a second.
+        from racksalt.adapters.salt_bus import SaltAnnouncer
+        from racksalt.adapters.salt_jobs import SaltJobs
+        from racksalt.adapters.salt_keys import SaltKeys
+
+        opts = dict(salt_opts)
+        jobs["salt"], keys, announcer = SaltJobs(opts), SaltKeys(opts), SaltAnnouncer(opts)
+    return World(
+        clock=time.time,
+        power=power,
+        jobs=jobs,
+        keys=keys,
+        announcer=announcer,
+        agent_poll_s=settings.conductor.agent_poll_s,
+    )
+
+
+def _bmcs(settings: Settings) -> dict[str, Power]:
+    from racksalt.adapters.ipmi import IpmiPower
+    from racksalt.adapters.redfish import RedfishPower
+
+    secrets = BmcSecrets(Path(settings.secrets) / "bmc.yaml")
+    return {"ipmi": IpmiPower(secrets), "redfish": RedfishPower(secrets)}

@@ -1,0 +1,283 @@
+"""The verbs. Runner, CLI, GraphQL and Salt states all call these; nothing can be done through one that another forbids.
+
+Every answer is plain data that JSON can carry. Times are seconds since the epoch (UTC).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from racksalt.conductor.access import Access, Principal
+from racksalt.conductor.conductor import Conductor
+from racksalt.conductor.declare import declare
+from racksalt.conductor.planning import plan_hash, plan_node, refusal
+from racksalt.conductor.view import View
+from racksalt.conductor.why import why
+from racksalt.model.errors import ConflictError, InvalidInputError, NotFoundError, RacksaltError
+from racksalt.model.event import Entry, Event
+from racksalt.model.node import Address, Bmc, Disk, Hardware, Nic, Node
+from racksalt.psm.table import COMMANDS
+from racksalt.site.site import Site
+from racksalt.store.rows import values
+
+
+class Operations:
+    """All that a person or program may ask, over one site."""
+
+    def __init__(self, conductor: Conductor, site: Site, access: Access) -> None:
+        self.conductor, self.site, self.access = conductor, site, access
+        self.store, self.clock = conductor.store, conductor.world.clock
+
+    # Asking.
+
+    def list_nodes(
+        self, state: str | None = None, rack: str | None = None, zone: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Return nodes by id, narrowed by state, rack and zone."""
+        return [values(node) for node in self.store.nodes(state=state, rack=rack, zone=zone)]
+
+    def show(self, node: str) -> dict[str, Any]:
+        """Return one node with its hardware, NICs, disks, BMC (no secret) and addresses."""
+        found = values(self.store.node(node))
+        parts = {"nics": Nic, "disks": Disk, "addresses": Address}
+        found |= {
+            name: [values(p) for p in self.store.parts(noun, node)] for name, noun in parts.items()
+        }
+        hardware, bmcs = self.store.parts(Hardware, node), self.store.parts(Bmc, node)
+        found["hardware"] = values(hardware[0]) if hardware else None
+        found["bmc"] = {k: v for k, v in values(bmcs[0]).items() if k != "secret"} if bmcs else None
+        return found
+
+    def why(self, node: str) -> dict[str, Any]:
+        """Return what the node waits for, since when, what was last seen and what a person can do."""
+        found = self.store.node(node)
+        pending, recent = self.store.pending_effects(node), self.store.history(node, limit=50)
+        return why(found, self.conductor.rules().machine, pending, recent)
+
+    def history(
+        self, node: str, limit: int = 50, before: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the node's journal, newest first, older than sequence number ``before``."""
+        found = self.store.history(node, before, limit)
+        if not found and before is None:
+            self.store.node(node)
+        return [values(entry) for entry in found]
+
+    def replay(self) -> dict[str, str]:
+        """Return each node's state as the journal alone tells it.
+
+        Raises:
+            ConflictError: the chain of a node's states is broken.
+        """
+        states: dict[str, str] = {}
+        after = 0
+        while entries := self.store.journal(after, 5000):
+            for entry in entries:
+                _replayed(states, entry)
+            after = entries[-1].seq
+        return states
+
+    def explain(self, node: str, key: str) -> dict[str, Any]:
+        """Return a configuration value with the layer that set it and the layers that it hides."""
+        zone, rack = self._place(node)
+        return self.site.explain(key, node, rack, zone).as_dict()
+
+    def effective(self, node: str) -> dict[str, Any]:
+        """Return the node's whole configuration."""
+        zone, rack = self._place(node)
+        return self.site.effective(node, rack, zone).plain()
+
+    def impact(self, file: str, against: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return which nodes a layer file touches, or would touch with other values."""
+        return self.site.impact(file, against).as_dict()
+
+    # Commanding.
+
+    def run(
+        self,
+        command: str,
+        nodes: Sequence[str],
+        actor: str,
+        *,
+        dry_run: bool = False,
+        plan: str | None = None,
+        goal: str | None = None,
+        request: str | None = None,
+    ) -> dict[str, Any]:
+        """Give a command to nodes; each accepts or refuses by itself.
+
+        Args:
+            command: one of ``psm.table.COMMANDS``.
+            nodes: node ids.
+            actor: who asks, for the journal.
+            dry_run: only plan.
+            plan: hash of the plan that was reviewed; another plan by now is a ConflictError.
+            goal: ``ready`` or ``commissioned``, where commissioning shall lead.
+            request: an id of this request; the same id again has no second effect.
+
+        Returns:
+            ``{"command", "dry_run", "accepted": [{"node", "from", "to", "seq"}], "refused": [{"node", "code",
+            "message", "hint", "legal"}], "plan": {"hash", "nodes": [...]}}``
+        """
+        if command not in COMMANDS:
+            raise InvalidInputError(f"no command {command!r}", f"one of {', '.join(COMMANDS)}")
+        if goal not in (None, "ready", "commissioned"):
+            raise InvalidInputError(f"no goal {goal!r}", "ready or commissioned")
+        names = list(dict.fromkeys(nodes))
+        events = {name: self._command(command, name, actor, goal, request) for name in names}
+        plans, refused = self._plan(events)
+        told = {"hash": plan_hash(plans), "nodes": plans}
+        if plan is not None and plan != told["hash"]:
+            raise ConflictError(
+                f"the plan is now {told['hash']}, not {plan}", "review the new plan and commit it"
+            )
+        answer = {
+            "command": command,
+            "dry_run": dry_run,
+            "accepted": [],
+            "refused": refused,
+            "plan": told,
+        }
+        if not dry_run:
+            self._carry_out(
+                [events[one["node"]] for one in plans], {p["node"]: p for p in plans}, answer
+            )
+            self._note_refusals(events, refused)
+        return answer
+
+    def declare(self, *, test: bool = False) -> dict[str, Any]:
+        """Take the site's declarations into the store; start nodes if its policy says so. Returns what changed."""
+        declared = self.site.declarations
+        changes = declare(self.store, declared, self.clock(), test=test)
+        if declared.policy.auto_commission and not test:
+            waiting = [
+                node.id for node in self.store.nodes(state="declared") if node.id in declared.nodes
+            ]
+            self.conductor.handle([self._auto(name, declared.policy.goal) for name in waiting])
+        return changes
+
+    # Access.
+
+    def token_create(
+        self,
+        name: str,
+        scopes: Sequence[str],
+        expires_in_s: float = 30 * 86400,
+        created_by: str = "operator",
+    ) -> dict[str, Any]:
+        """Create a token; its secret is in this answer and nowhere else."""
+        return self.access.create(name, scopes, expires_in_s, created_by)
+
+    def token_revoke(self, token: str) -> dict[str, Any]:
+        """Make a token worthless at once."""
+        return self.access.revoke(token)
+
+    def token_list(self) -> list[dict[str, Any]]:
+        """Return all tokens without their secrets."""
+        return self.access.listed()
+
+    def principal(self, bearer: str) -> Principal:
+        """Return who a bearer token is; ForbiddenError if it is worth nothing."""
+        return self.access.principal(bearer)
+
+    # Inside.
+
+    def _place(self, node: str) -> tuple[str | None, str | None]:
+        try:
+            found = self.store.node(node)
+        except NotFoundError:
+            place = self.site.place(node)
+            return place.zone, place.rack
+        return found.zone, found.rack
+
+    def _command(
+        self, command: str, node: str, actor: str, goal: str | None, request: str | None
+    ) -> Event:
+        one = f"{request}:{node}" if request else uuid.uuid4().hex
+        data = {"goal": goal} if goal else {}
+        return Event(
+            id=f"{command}:{one}",
+            node=node,
+            name=command,
+            at=self.clock(),
+            source="operator",
+            actor=actor,
+            data=data,
+        )
+
+    def _auto(self, node: str, goal: str) -> Event:
+        return Event(
+            id=f"auto:commission:{node}",
+            node=node,
+            name="commission",
+            at=self.clock(),
+            source="site",
+            actor="policy auto_commission",
+            data={"goal": goal},
+        )
+
+    def _plan(
+        self, events: Mapping[str, Event]
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        rules, now = self.conductor.rules(), self.clock()
+        found = self.store.topology_of(list(events))
+        hardware = {row.node: row for row in found["hardware"]}
+        nodes: dict[str, Node] = {node.id: node for node in found["nodes"]}
+        plans, refused = [], []
+        for name, event in events.items():
+            try:
+                if name not in nodes:
+                    raise NotFoundError(
+                        f"node {name!r} is unknown",
+                        "`racksalt node list` shows those that are known",
+                    )
+                view = View(
+                    node=nodes[name],
+                    boots=tuple(self.store.boots(name)),
+                    hardware=hardware.get(name),
+                    now=now,
+                )
+                disks = [disk for disk in found["disks"] if disk.node == name]
+                plans.append(plan_node(view, event, disks, rules).as_dict())
+            except RacksaltError as error:
+                refused.append(refusal(name, error))
+        return plans, refused
+
+    def _carry_out(
+        self, events: Sequence[Event], plans: Mapping[str, Any], answer: dict[str, Any]
+    ) -> None:
+        for event, outcome in zip(events, self.conductor.handle(events), strict=True):
+            if outcome.error is not None:
+                answer["refused"].append(refusal(event.node, outcome.error))
+                continue
+            steps = plans[event.node]["transitions"]
+            state = outcome.node.state if outcome.node else None
+            before = (
+                outcome.entry.from_state
+                if outcome.entry
+                else (steps[0]["from"] if steps else state)
+            )
+            answer["accepted"].append(
+                {"node": event.node, "from": before, "to": state, "seq": outcome.seq}
+            )
+
+    def _note_refusals(
+        self, events: Mapping[str, Event], refused: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Journal what was refused while planning, for nodes that exist."""
+        told = [events[one["node"]] for one in refused if one["code"] != "not_found"]
+        self.conductor.handle(told)
+
+
+def _replayed(states: dict[str, str], entry: Entry) -> None:
+    if entry.kind == "transition":
+        before = states.get(entry.node)
+        if before is not None and before != entry.from_state:
+            raise ConflictError(
+                f"entry {entry.seq}: {entry.node} goes on from {entry.from_state!r}, was {before!r}"
+            )
+        states[entry.node] = entry.to_state
+    elif entry.event == "declared" and entry.node not in states:
+        states[entry.node] = entry.to_state
