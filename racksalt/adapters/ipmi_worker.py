@@ -1,0 +1,209 @@
+"""One worker process: keeps sessions with BMCs and does one operation at a time, as it is told over its stdin.
+
+``python -m racksalt.adapters.ipmi_worker`` reads one JSON object a line and answers each with one::
+
+    {"key": "ipmi://…", "protocol": "ipmi", "op": "observe", "address": …, "port": …, "username": …, "password": …,
+     "certificate_sha256": null, "device": null, "uefi": true, "budget_s": 15.0, "forget": []}
+    → {"result": "on"}  or  {"error": "bmc_unreachable", "message": …, "hint": …, "detail": {}}
+
+Passwords come in over the pipe and never go anywhere but to the BMC. The worker ends when its input ends or its parent
+is gone, and gives its sessions back first: BMCs have few.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections import OrderedDict
+from typing import Any, NoReturn, Protocol
+
+from racksalt.model.errors import BmcError, BmcUnreachableError
+
+PROBE_AFTER_S = 5.0
+"""Before an action, a session that was idle for longer is tried with a harmless command."""
+MAX_SESSIONS = 1024
+ORPHAN_CHECK_S = 5.0
+FAREWELL_S = 2.0
+"""How long giving back all sessions may take."""
+
+
+class Client(Protocol):
+    """A session with one BMC: `IpmiClient` or `RedfishClient`."""
+
+    def idle_s(self) -> float: ...  # noqa: D102
+    def is_fresh(self) -> bool: ...  # noqa: D102
+    def probe(self) -> None: ...  # noqa: D102
+    def observe(self) -> str: ...  # noqa: D102
+    def power(self, action: Any) -> None: ...  # noqa: D102
+    def boot_next(self, device: Any, *, uefi: bool) -> None: ...  # noqa: D102
+    def close(self, *, polite: bool) -> None: ...  # noqa: D102
+
+
+class BudgetSpent(BaseException):
+    """The operation took longer than it was allowed to."""
+
+
+class Worker:
+    """The kept sessions and what is done with them."""
+
+    def __init__(self) -> None:
+        self._parent = os.getppid()
+        self._clients: OrderedDict[str, tuple[tuple[Any, ...], Client]] = OrderedDict()
+
+    def handle(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Do one job and return its answer. Raises nothing but SystemExit."""
+        signal.setitimer(signal.ITIMER_REAL, job["budget_s"])
+        try:
+            for key in job["forget"]:
+                self._drop(key)
+            return {"result": self._do(job)}
+        except BmcError as error:
+            if isinstance(error, BmcUnreachableError):
+                self._drop(job["key"], polite=False)
+            return _answer(error)
+        except BudgetSpent:
+            self._drop(job["key"], polite=False)
+            return _answer(BmcUnreachableError(f"no answer in {job['budget_s']:g} s"))
+        except Exception as error:  # noqa: BLE001 - a broken library must not cost the other sessions
+            self._drop(job["key"], polite=False)
+            # Not the text: it may hold anything.
+            return _answer(BmcUnreachableError(f"the client failed with {type(error).__name__}"))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _do(self, job: dict[str, Any]) -> str | None:
+        if job["op"] in ("on", "off"):
+            client = self._living(job)
+            if self.is_orphan():
+                # Nobody would observe what comes of it, and a new parent may already act.
+                raise SystemExit
+            client.power(job["op"])
+            return None
+        client, was_kept = self._client(job)
+        try:
+            return _repeatable(client, job)
+        except BmcUnreachableError:
+            if not was_kept:
+                raise
+        # The BMC has lost our session, so it seems. Looking and choosing may be done twice.
+        self._drop(job["key"], polite=False)
+        return _repeatable(self._client(job)[0], job)
+
+    def _living(self, job: dict[str, Any]) -> Client:
+        """Return a session that was alive a moment ago: an action is sent once and must not be sent into the void."""
+        client, was_kept = self._client(job)
+        if was_kept and client.idle_s() > PROBE_AFTER_S:
+            try:
+                client.probe()
+            except BmcUnreachableError:
+                self._drop(job["key"], polite=False)
+                client, _ = self._client(job)
+        return client
+
+    def _client(self, job: dict[str, Any]) -> tuple[Client, bool]:
+        """Return the session for a job and whether it was there before."""
+        key = job["key"]
+        names = ("address", "port", "username", "password", "certificate_sha256")
+        login = tuple(job[name] for name in names)
+        kept = self._clients.get(key)
+        if kept and kept[0] == login and kept[1].is_fresh():
+            self._clients.move_to_end(key)
+            return kept[1], True
+        self._drop(key)
+        client = _open(job["protocol"], login)
+        self._clients[key] = (login, client)
+        if len(self._clients) > MAX_SESSIONS:
+            self._drop(next(iter(self._clients)))
+        return client, False
+
+    def _drop(self, key: str, *, polite: bool = True) -> None:
+        kept = self._clients.pop(key, None)
+        if kept:
+            with contextlib.suppress(Exception):
+                kept[1].close(polite=polite)
+
+    def is_orphan(self) -> bool:
+        """Whether the process that started this one is gone."""
+        return os.getppid() != self._parent
+
+    def close(self) -> None:
+        """Give all sessions back, for as long as that may take."""
+        end = time.monotonic() + FAREWELL_S
+        while self._clients and time.monotonic() < end:
+            self._drop(next(iter(self._clients)))
+
+
+def _open(protocol: str, login: tuple[Any, ...]) -> Client:
+    # Each library is loaded by the workers that need it.
+    if protocol == "redfish":
+        from racksalt.adapters.redfish import RedfishClient  # noqa: PLC0415
+
+        return RedfishClient(*login)
+    from racksalt.adapters.ipmi_session import IpmiClient  # noqa: PLC0415
+
+    return IpmiClient(*login[:4])
+
+
+def _repeatable(client: Client, job: dict[str, Any]) -> str | None:
+    if job["op"] == "observe":
+        return client.observe()
+    client.boot_next(job["device"], uefi=job["uefi"])
+    return None
+
+
+def _answer(error: BmcError) -> dict[str, Any]:
+    return {
+        "error": error.code,
+        "message": error.message,
+        "hint": error.hint,
+        "detail": error.detail,
+    }
+
+
+def _serve(source: int, sink: int) -> None:
+    worker, unread = Worker(), b""
+    try:
+        while True:
+            line, found, rest = unread.partition(b"\n")
+            if found:
+                unread = rest
+                os.write(sink, json.dumps(worker.handle(json.loads(line))).encode() + b"\n")
+            elif select.select([source], [], [], ORPHAN_CHECK_S)[0]:
+                chunk = os.read(source, 65536)
+                if not chunk:
+                    return
+                unread += chunk
+            elif worker.is_orphan():
+                # A fork of the parent may still hold the pipe open.
+                return
+    except BrokenPipeError:
+        return
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        worker.close()
+
+
+def _out_of_time(*_: Any) -> NoReturn:
+    raise BudgetSpent
+
+
+def main() -> None:
+    """Serve until the input ends. What libraries print goes to stderr, not into the answers."""
+    source, sink = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    signal.signal(signal.SIGALRM, _out_of_time)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # Ctrl-C reaches every process of a terminal; when to end is the parent's decision.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _serve(source, sink)
+
+
+if __name__ == "__main__":
+    main()
