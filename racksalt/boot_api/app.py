@@ -1,0 +1,110 @@
+"""The boot API as an ASGI application: routes, life span, errors."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from racksalt.boot_api.errors import JSON, respond
+from racksalt.boot_api.nodes import Nodes
+from racksalt.boot_api.pxe import Pxe
+from racksalt.model.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+    from racksalt.boot_api.context import Context
+
+LOG = logging.getLogger(__name__)
+SUMMARY_EVERY_S = 20.0
+
+
+def application(context: Context) -> Starlette:
+    """Return the application; ``context`` is closed when the application ends."""
+    nodes, pxe = Nodes(context), Pxe(context)
+    healthz = Health(context)
+
+    async def script(request: Request) -> Response:
+        return await pxe(request)
+
+    async def health(request: Request) -> Response:
+        return await healthz(request)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        summaries = asyncio.create_task(_summarise(context))
+        try:
+            yield
+        finally:
+            summaries.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await summaries
+            await context.summarise()
+            context.close()
+
+    return Starlette(
+        routes=[
+            Route("/v1/boot/script", script, methods=["GET"]),
+            Route("/v1/nodes/{node}/reports", nodes.report, methods=["POST"]),
+            Route("/v1/nodes/{node}/parameters", nodes.parameters, methods=["GET"]),
+            Route("/v1/nodes/{node}/enrolment", nodes.enrolment, methods=["POST"]),
+            Route("/healthz", health, methods=["GET"]),
+        ],
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _http_error, Exception: _unexpected},
+    )
+
+
+class Health:
+    """``GET /healthz``: 200 when the database answers."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def __call__(self, _request: Request) -> Response:
+        """Return ``{"status": "ok", "head": newest journal number}``, or the error with 503."""
+        context = self._context
+        loop = asyncio.get_running_loop()
+        try:
+            head = await loop.run_in_executor(context.threads, context.store.head)
+        except StoreError as error:
+            return respond(error)
+        return Response(orjson.dumps({"status": "ok", "head": head}), media_type=JSON)
+
+
+async def _summarise(context: Context) -> None:
+    """Now and then journal what was left out."""
+    while True:
+        await asyncio.sleep(SUMMARY_EVERY_S)
+        try:
+            await context.summarise()
+        except Exception:
+            LOG.exception("could not summarise refusals")
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    """Answer what Starlette refuses itself: unknown paths and methods."""
+    assert isinstance(error, HTTPException)
+    told = {
+        "code": "not_found" if error.status_code == 404 else "invalid_input",
+        "message": str(error.detail),
+        "hint": "the paths are /v1/boot/script and /v1/nodes/{id}/parameters, reports, enrolment",
+    }
+    return Response(orjson.dumps(told), error.status_code, error.headers, JSON)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    """Answer a defect of ours: the log has the cause, the answer tells nothing of it."""
+    LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    told = {"code": "internal", "message": "the boot API met an error", "hint": "see its log"}
+    return Response(orjson.dumps(told), 500, media_type=JSON)

@@ -1,0 +1,229 @@
+"""``GET /v1/boot/script``: what a machine that boots from the network is told to do.
+
+The answer is always a script. Where a request cannot be served, the script makes the machine wait
+and ask again; a dead prompt in a rack would need a person.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from starlette.responses import Response
+
+from racksalt.boot import identity, script, tokens
+from racksalt.boot_api.errors import RateLimitedError
+from racksalt.model.errors import InvalidInputError, NotFoundError, RacksaltError
+from racksalt.model.event import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+    from racksalt.boot_api.context import Context
+    from racksalt.conductor.handle import Outcome
+    from racksalt.conductor.view import View
+    from racksalt.model.node import Boot, BootEnvironment
+
+LOG = logging.getLogger(__name__)
+MAX_QUERY = 512
+SCRIPT_TYPE = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One PXE request, checked. ``held`` marks a machine that waits in a hold script."""
+
+    claim: identity.Claim
+    arch: script.Arch
+    address: str
+    ask_url: str
+    held: bool
+
+    def data(self) -> dict[str, object]:
+        """Return what the event keeps of it."""
+        return {
+            "mac": self.claim.mac,
+            "arch": self.arch,
+            "address": self.address,
+            **({"uuid": self.claim.uuid} if self.claim.uuid else {}),
+            **({"serial": self.claim.serial} if self.claim.serial else {}),
+        }
+
+
+class Pxe:
+    """The endpoint. ``images`` are made once, so that a wrong setting shows at the start."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._settings = context.settings.boot_api
+        self._images = {
+            (environment, arch): script.Image(
+                kernel_url=f"{self._settings.images}/{arch}/vmlinuz",
+                initrd_url=f"{self._settings.images}/{arch}/{environment}.img",
+            )
+            for environment in ("live", "installer")
+            for arch in ("x86_64", "arm64")
+        }
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer one PXE request with a script."""
+        address = request.client.host if request.client else ""
+        query = request.query_params
+        text = await self.answer(query, address)
+        return Response(text, media_type=SCRIPT_TYPE)
+
+    async def answer(self, query: Mapping[str, str], address: str) -> str:
+        """Return the script for a query (mac, uuid, serial, arch) from an address."""
+        base = self._settings.url
+        if not query.get("mac"):
+            return script.introduce_script(base)
+        try:
+            asked = _asked(query, address, base)
+        except InvalidInputError as error:
+            return script.hold_script(f"{base}/v1/boot/script", why=error.message)
+        try:
+            self._context.throttle(address)
+            return await self._serve(asked)
+        except RateLimitedError as error:
+            return _hold(asked, error.message)
+        except RacksaltError as error:
+            LOG.warning("no script for %s: %s", asked.claim.mac, error.message)
+            return _hold(asked, error.message)
+        except Exception:
+            LOG.exception("no script for %s", asked.claim.mac)
+            return _hold(asked, "the boot API met an error, its log says which")
+
+    async def _serve(self, asked: Asked) -> str:
+        context = self._context
+        verdict = identity.decide(await context.identify.get(asked.claim), asked.claim)
+        if verdict.kind == "conflict" and verdict.node is not None:
+            why = f"a machine that may not be this node asked for a boot: {'; '.join(verdict.reasons)}"
+            await context.refuse(verdict.node, "boot_requested", why, asked.data())
+            return _hold(asked, f"this machine may not be {verdict.node}: a person must look")
+        if verdict.node is None:
+            return await self._unknown(asked)
+        view = await context.views.get(verdict.node) if asked.held else None
+        if view is not None and still_held(view, context.boots(view.node.state), asked.address):
+            return _hold(asked, f"{view.node.id} is {view.node.state}")
+        return await self._known(asked, verdict.node)
+
+    async def _unknown(self, asked: Asked) -> str:
+        """Enrol a machine that nobody has seen, within the limits."""
+        context, mac = self._context, asked.claim.mac
+        now = context.monotonic()
+        full = "no more unknown machines are taken in at present"
+        if context.turned_away.active(mac, now):
+            return _hold(asked, full)
+        if context.unknown.wait_s(None, now):
+            return _hold(asked, "many unknown machines at once, wait for your turn")
+        outcome = await context.conductor.submit(self._event(asked, f"node-{mac.replace(':', '')}"))
+        if isinstance(outcome.error, NotFoundError):
+            # Journalled once by the conductor; for the next minute only counted.
+            context.turned_away.admit(mac, now)
+            return _hold(asked, full)
+        return await self._told(asked, outcome)
+
+    async def _known(self, asked: Asked, node: str) -> str:
+        outcome = await self._context.conductor.submit(self._event(asked, node))
+        return await self._told(asked, outcome)
+
+    def _event(self, asked: Asked, node: str) -> Event:
+        return Event(
+            id=f"pxe:{secrets.token_hex(12)}",
+            node=node,
+            name="boot_requested",
+            at=self._context.clock(),
+            source="boot",
+            actor=asked.address,
+            data=asked.data(),
+        )
+
+    async def _told(self, asked: Asked, outcome: Outcome) -> str:
+        """Return the script that the node's state asks for after the event."""
+        node, boot = outcome.node, outcome.boot
+        if node is None or outcome.error is not None:
+            return _hold(asked, outcome.error.message if outcome.error else "unknown machine")
+        environment = environment_of(self._context.boots(node.state), boot)
+        if environment == "local":
+            loader = f"{self._settings.images}/{asked.arch}/local.efi"
+            return script.local_script(node.id, efi_loader_url=loader)
+        if environment not in {"live", "installer"} or boot is None:
+            return _hold(asked, f"{node.id} is {node.state}")
+        obstacle = obstacle_of(boot, asked.address, self._context.clock())
+        if obstacle:
+            if boot.taken_by != asked.address:
+                await self._context.refuse(node.id, "boot_requested", obstacle, asked.data())
+            return _hold(asked, obstacle)
+        who = script.Introduction(
+            node=node.id,
+            boot=boot.generation,
+            token=tokens.derive(self._context.secret, node.id, boot.generation, boot.environment),
+            base_url=self._settings.url,
+            master=self._settings.master,
+            master_finger=self._settings.master_finger,
+        )
+        image = self._images[environment, asked.arch]
+        if environment == "live":
+            return script.live_script(image, who, asked.ask_url)
+        return script.installer_script(image, who, asked.ask_url)
+
+
+def environment_of(by_state: BootEnvironment, boot: Boot | None) -> BootEnvironment:
+    """Return what a node is to boot: what its state says, and among stages what its boot is for."""
+    if by_state in {"hold", "local"}:
+        return by_state
+    return boot.environment if boot is not None else "hold"
+
+
+def obstacle_of(boot: Boot, address: str, now: float) -> str:
+    """Return why this boot's token is not handed to this address, or nothing."""
+    if boot.redeemed_at is not None:
+        return f"boot {boot.generation} of {boot.node} has already happened, wait for the next"
+    if boot.expires_at <= now:
+        return f"boot {boot.generation} of {boot.node} is too old, wait for the next"
+    if boot.taken_by is not None and boot.taken_by != address:
+        return f"the token of boot {boot.generation} of {boot.node} was handed to another address"
+    return ""
+
+
+def still_held(view: View, by_state: BootEnvironment, address: str) -> bool:
+    """Say whether a machine in a hold script would be held again, so that nothing has happened.
+
+    Only its first request was a boot; the machine that polls every few seconds for days would
+    otherwise fill the journal.
+    """
+    if by_state in {"hold", "local"}:
+        return by_state == "hold"
+    if view.boot is None or view.boot.expires_at <= view.now:
+        return False  # the event brings a new boot
+    return bool(obstacle_of(view.boot, address, view.now))
+
+
+def _asked(query: Mapping[str, str], address: str, base: str) -> Asked:
+    """Return the request, checked; raise InvalidInputError for a bad MAC or architecture."""
+    told = {key: query.get(key, "")[:MAX_QUERY] for key in ("mac", "uuid", "serial", "arch")}
+    claim = identity.claim(told["mac"], told["uuid"], told["serial"])
+    arch = script.arch_of(told["arch"])
+    again = {
+        "mac": claim.mac.replace(":", "-"),
+        "uuid": claim.uuid,
+        "serial": claim.serial,
+        "arch": arch,
+    }
+    query_again = "&".join(f"{k}={quote(v, safe='')}" for k, v in again.items() if v)
+    return Asked(
+        claim=claim,
+        arch=arch,
+        address=address,
+        ask_url=f"{base}/v1/boot/script?{query_again}",
+        held=query.get("held") == "1",
+    )
+
+
+def _hold(asked: Asked, why: str) -> str:
+    return script.hold_script(f"{asked.ask_url}&held=1", why=why)
