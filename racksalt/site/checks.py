@@ -12,11 +12,11 @@ from typing import Final
 from racksalt.model.place import Network
 from racksalt.site.problems import SiteProblem, one_of
 from racksalt.site.schema import Declarations, NodeDeclaration
-from racksalt.site.secrets import is_reference
 from racksalt.wire import NODE_ID
 
 _MAC = re.compile(r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
 _NAME: Final = re.compile(r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$")
+_SECRET_NAME: Final = re.compile(r"^file:[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
 _NAME_HINT: Final = "use lower-case letters, digits, dots and hyphens"
 Subnet = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -139,10 +139,10 @@ def _bmcs(site: Declarations) -> Iterator[SiteProblem]:
             yield _at(site, "nodes", node.id, "bmc:port")("is not between 1 and 65535")
         if not node.bmc.address or re.search(r"[\s/@]", node.bmc.address):
             yield _at(site, "nodes", node.id, "bmc:address")("is no IP address or host name")
-        if not is_reference(node.bmc.secret):
+        if not _SECRET_NAME.match(node.bmc.secret):
             yield _at(site, "nodes", node.id, "bmc:secret")(
-                "does not say where the password is kept",
-                "write sdb://…, env:NAME or file:/path, never the password itself",
+                "does not name a secret",
+                "write file:NAME for the entry NAME of the BMC secrets file, never the password",
             )
 
 

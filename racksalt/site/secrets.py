@@ -15,11 +15,11 @@ _SECRET_WORDS = frozenset(
 )
 _SECRET_PAIRS = frozenset({"private_key", "api_key", "secret_key", "access_key", "encryption_key"})
 _WORDS = re.compile(r"[A-Za-z][a-z]*|[0-9]+")
-_REFERENCE = re.compile(r"^(sdb://\S+|env:[A-Za-z_][A-Za-z0-9_]*|file:/\S+)$")
+_REFERENCE = re.compile(r"^(sdb://\S+|env:[A-Za-z_][A-Za-z0-9_]*|file:\S+)$")
 
 
 def is_reference(value: Any) -> bool:
-    """Return whether a value only says where a secret is kept (``sdb://…``, ``env:NAME``, ``file:/path``)."""
+    """Return whether a value only says where a secret is kept (``sdb://…``, ``env:NAME``, ``file:NAME``)."""
     return isinstance(value, str) and bool(_REFERENCE.match(value))
 
 

@@ -1,0 +1,83 @@
+"""What is wrong with a layer's values, before they are laid over others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from racksalt.site.impact import scope_of
+from racksalt.site.layers import REMOVE, Claim, Layer, Path, claims, colon, lift
+from racksalt.site.pillar import OWN
+from racksalt.site.problems import SiteProblem, one_of
+from racksalt.site.schema import Declarations
+from racksalt.site.secrets import is_encrypted, is_reference, sounds_secret
+
+
+def check_values(file: str, values: Mapping[str, Any]) -> Iterator[SiteProblem]:
+    """Yield what is wrong with one file's values, whatever the other files say."""
+    if OWN in values:
+        yield SiteProblem(file, OWN, "is kept for a node's own facts", "use another key")
+    yield from _walk(file, values, "")
+
+
+def _walk(file: str, values: Mapping[str, Any], above: str) -> Iterator[SiteProblem]:
+    for name, value in values.items():
+        key = f"{above}:{name}" if above else name
+        if isinstance(value, Mapping):
+            yield from _walk(file, value, key)
+        elif isinstance(value, list) and _holds_removal(value):
+            yield SiteProblem(
+                file,
+                key,
+                f"{REMOVE} in a list takes nothing away",
+                "lists replace as a whole: write the list that you want",
+            )
+        elif isinstance(value, str) and sounds_secret(key) and not _may_be_told(value):
+            hint = "refer to it (sdb://…) or encrypt it (PGP)"
+            yield SiteProblem(file, key, "looks like a secret in plain text", hint, "warning")
+
+
+def _may_be_told(value: str) -> bool:
+    return value in ("", REMOVE) or is_reference(value) or is_encrypted(value)
+
+
+def _holds_removal(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(map(_holds_removal, value))
+    if isinstance(value, Mapping):
+        return any(map(_holds_removal, value.values()))
+    return isinstance(value, str) and value == REMOVE
+
+
+def check_together(layers: Iterable[Layer]) -> Iterator[SiteProblem]:
+    """Yield the keys that two files of one layer both set: which of them should win, nobody could tell."""
+    values: dict[Path, str] = {}
+    maps: dict[Path, str] = {}
+    for layer in layers:
+        file = layer.origin.file
+        for path, claim in list(claims(lift(layer).root)):
+            others = [values.get(path[:n]) for n in range(1, len(path) + 1)]
+            if isinstance(claim, Claim):
+                others.append(maps.get(path))
+                values.setdefault(path, file)
+            for n in range(1, len(path)):
+                maps.setdefault(path[:n], file)
+            other = next((it for it in others if it not in (None, file)), None)
+            if other:
+                hint = "the files of one layer must not overlap; keep one of the two"
+                yield SiteProblem(file, colon(path), f"is set in {other} too", hint)
+
+
+def check_owners(files: Iterable[str], declared: Declarations) -> Iterator[SiteProblem]:
+    """Yield the files of zones, racks and nodes that the site does not declare, if it declares any of that kind."""
+    for file in files:
+        scope = scope_of(file)
+        names = getattr(declared, f"{scope.kind}s", {})
+        if names and scope.name not in names:
+            yield SiteProblem(
+                file,
+                "",
+                f"no {scope.kind} {scope.name!r} is declared",
+                one_of(scope.name, sorted(names)),
+                "warning",
+            )
