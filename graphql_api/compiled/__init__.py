@@ -1,0 +1,1 @@
+"""Answers subtrees of plain attributes with one generated comprehension; all else is graphql-core's."""

@@ -1,0 +1,42 @@
+"""What a resolver may use: the snapshot, the journal, the operations, and who asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from graphql_api.history import Histories
+from graphql_api.problems import forbidden
+
+if TYPE_CHECKING:
+    from graphql_api.auth import Caller
+    from graphql_api.services import Services
+    from graphql_api.snapshot.snapshot import Snapshot
+
+
+@dataclass(slots=True)
+class Context:
+    """One per request. ``snapshot`` is fixed for the request; ``cost`` is what it was reckoned to cost.
+
+    ``since`` is where a reconnecting client says that it was, whatever its operation says.
+    """
+
+    services: Services
+    caller: Caller
+    snapshot: Snapshot
+    cost: int = 0
+    since: int | None = None
+    histories: Histories = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.histories = Histories(self)
+
+    @property
+    def operations(self) -> Any:
+        """The verbs that runner, command line and this API share (racksalt.conductor.operations)."""
+        return self.services.operations
+
+    def require(self, scope: str) -> None:
+        """Raise the refusal (code FORBIDDEN) unless the caller has the scope."""
+        if not self.caller.may(scope):
+            raise forbidden(scope)

@@ -1,0 +1,199 @@
+"""What an operation will cost, reckoned before it runs: from ``first`` and the snapshot's live fan-outs.
+
+One point is one object of the answer; what needs the database or the site's layers weighs more. Lists weigh what
+following them from a row chosen by *reaching* it costs on average (a rack of 40 nodes is reached forty times as
+often as a rack of one), so that going back and forth between a big rack and its nodes is not under-reckoned.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphql import (
+    DirectiveNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    IntValueNode,
+    ListValueNode,
+    NullValueNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    VariableNode,
+    get_named_type,
+    get_nullable_type,
+    is_composite_type,
+    is_list_type,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from graphql_api.snapshot.snapshot import Snapshot
+
+Fanouts = dict[tuple[str, str], float]
+"""(type, field) → how many objects the list has on average, as seen by a query that follows it."""
+
+WEIGHTS = {
+    ("Node", "config"): 20.0,
+    ("Node", "why"): 20.0,
+    ("Query", "transitions"): 10.0,
+    ("Node", "history"): 5.0,
+    ("Mutation", "setPower"): 10.0,
+    ("Mutation", "nodeCommand"): 10.0,
+}
+UNKNOWN_LIST = 10.0
+LEAF = 0.05
+"""A leaf is cheap, but a thousand aliases of it are not."""
+
+
+def fanouts(snapshot: Snapshot) -> Fanouts:
+    """Return the live fan-outs of every list in the schema."""
+    zones, racks, nodes = (
+        snapshot.zones.values(),
+        snapshot.racks.values(),
+        snapshot.ordered,
+    )
+    nics = [nic for node in nodes for nic in node.nics]
+    return {
+        ("Query", "zones"): len(snapshot.zones),
+        ("Query", "racks"): len(snapshot.racks),
+        ("Query", "nodes"): len(snapshot.nodes),
+        ("Query", "networks"): len(snapshot.networks),
+        ("Query", "nodeStates"): 13,
+        ("Zone", "racks"): _reached(len(one.racks) for one in zones),
+        ("Zone", "nodes"): _reached(len(one.nodes) for one in zones),
+        ("Zone", "networks"): _reached(len(one.networks) for one in zones),
+        ("Rack", "nodes"): _reached(len(one.nodes) for one in racks),
+        ("Node", "nics"): _reached(len(one.nics) for one in nodes),
+        ("Node", "disks"): _reached(len(one.disks) for one in nodes),
+        ("Node", "addresses"): _reached(len(one.addresses) for one in nodes),
+        ("Nic", "addresses"): _reached(len(one.addresses) for one in nics),
+    }
+
+
+def _reached(sizes: Iterable[int]) -> float:
+    """Return the mean size of the group that a member is in; 1 when there is none."""
+    total = squares = 0
+    for size in sizes:
+        total += size
+        squares += size * size
+    return max(1.0, squares / total) if total else 1.0
+
+
+class Reckoner:
+    """Reckons one operation. Linear in the document: a selection set costs the same wherever it is reached."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        fans: Fanouts,
+        variables: Mapping[str, Any],
+    ) -> None:
+        self._schema = schema
+        self._fragments = fragments
+        self._fans = fans
+        self._variables = variables
+        self._known: dict[tuple[int, str, float], float] = {}
+
+    def operation(self, operation: OperationDefinitionNode) -> int:
+        """Return the points of an operation, at least 1."""
+        root = self._schema.get_root_type(operation.operation)
+        assert root is not None
+        return max(1, round(self._set(operation.selection_set, root, 0.0)))
+
+    def _set(self, node: SelectionSetNode, type_: Any, page: float) -> float:
+        key = (id(node), type_.name, page)
+        known = self._known.get(key)
+        if known is not None:
+            return known
+        total = 0.0
+        for selection in node.selections:
+            if not self._included(selection.directives or ()):
+                continue
+            if isinstance(selection, FieldNode):
+                total += self._field(selection, type_, page)
+            elif isinstance(selection, FragmentSpreadNode):
+                fragment = self._fragments[selection.name.value]
+                total += self._set(fragment.selection_set, self._narrowed(fragment, type_), page)
+            else:
+                inline: Any = selection
+                total += self._set(inline.selection_set, self._narrowed(inline, type_), page)
+        self._known[key] = total
+        return total
+
+    def _narrowed(self, fragment: Any, type_: Any) -> Any:
+        condition = fragment.type_condition
+        return self._schema.get_type(condition.name.value) if condition else type_
+
+    def _field(self, node: FieldNode, type_: Any, page: float) -> float:
+        name = node.name.value
+        if not isinstance(type_, (GraphQLObjectType, GraphQLInterfaceType)):
+            return LEAF
+        field = type_.fields.get(name)
+        if field is None or node.selection_set is None:
+            return LEAF
+        named = get_named_type(field.type)
+        if not is_composite_type(named):
+            return LEAF
+        weight = WEIGHTS.get((type_.name, name), 0.0)
+        if named.name.endswith("Connection"):
+            first = self._first(node, field)
+            rows = min(first, self._fans.get((type_.name, name), first))
+            if weight:
+                weight += rows
+            return weight + 1 + self._set(node.selection_set, named, rows)
+        per_row = 1 + self._set(node.selection_set, named, 0.0)
+        if not is_list_type(get_nullable_type(field.type)):
+            return weight + self._given_nodes(node) * weight + per_row
+        if type_.name.endswith("Connection"):
+            return page * per_row
+        return weight + self._fans.get((type_.name, name), UNKNOWN_LIST) * per_row
+
+    def _first(self, node: FieldNode, field: Any) -> float:
+        argument = field.args.get("first")
+        if argument is None:
+            return UNKNOWN_LIST
+        default = argument.default.value if argument.default else None
+        for given in node.arguments or ():
+            if given.name.value != "first":
+                continue
+            if isinstance(given.value, IntValueNode):
+                return max(0.0, float(given.value.value))
+            if isinstance(given.value, VariableNode):
+                default = self._variables.get(given.value.name.value, default)
+        return max(0.0, float(default)) if isinstance(default, (int, float)) else 100.0
+
+    def _given_nodes(self, node: FieldNode) -> int:
+        """Return how many nodes a mutation's input names."""
+        for given in node.arguments or ():
+            if given.name.value != "input":
+                continue
+            if isinstance(given.value, VariableNode):
+                value = self._variables.get(given.value.name.value)
+                nodes = value.get("nodes") if isinstance(value, dict) else None
+                return len(nodes) if isinstance(nodes, (list, tuple)) else 0
+            for entry in getattr(given.value, "fields", ()):
+                if entry.name.value == "nodes" and isinstance(entry.value, ListValueNode):
+                    return len(entry.value.values)
+        return 0
+
+    def _included(self, directives: Iterable[DirectiveNode]) -> bool:
+        for directive in directives:
+            name = directive.name.value
+            if name not in ("skip", "include") or not directive.arguments:
+                continue
+            value: Any = directive.arguments[0].value
+            if isinstance(value, VariableNode):
+                truth = self._variables.get(value.name.value)
+            elif isinstance(value, NullValueNode):
+                truth = None
+            else:
+                truth = getattr(value, "value", None)
+            if (name == "skip" and truth is True) or (name == "include" and truth is False):
+                return False
+        return True

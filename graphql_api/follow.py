@@ -1,0 +1,59 @@
+"""Replay, then live, without a gap and without a repetition."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from graphql_api.auth import AUDIT_READ
+from graphql_api.feed import ClosedError, SlowConsumerError
+from graphql_api.problems import UserError
+from graphql_api.records import Record, record, visible
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from graphql_api.context import Context
+
+CHUNK = 1000
+
+
+async def follow(
+    context: Context, test: Callable[[Record], bool] | None, since: int | None
+) -> AsyncGenerator[Record, None]:
+    """Yield entries after ``since`` (None: from now on) in order of seq, then what is committed from then on.
+
+    The live feed is joined before the journal is read, so nothing falls between the two. Raises UserError with
+    code SLOW_CONSUMER or GOING_AWAY and ``since``, the seq to come again with.
+    """
+    feed = context.services.feed
+    audit = context.caller.may(AUDIT_READ)
+    subscriber = feed.join(audit=audit)
+    last = subscriber.joined if since is None else since
+    try:
+        while last < subscriber.joined:
+            entries = await asyncio.to_thread(context.services.source.journal, last, CHUNK)
+            for entry in entries:
+                if entry.seq > subscriber.joined:
+                    break
+                one = record(entry, context.services.snapshot.nodes, audit=audit)
+                if visible(entry, audit=audit) and (test is None or test(one)):
+                    yield one
+                last = entry.seq
+            if len(entries) < CHUNK or entries[-1].seq > subscriber.joined:
+                last = max(last, subscriber.joined)
+        while True:
+            one = await subscriber.get()
+            if one.seq > last and (test is None or test(one)):
+                yield one
+            last = max(last, one.seq)
+    except SlowConsumerError:
+        raise UserError(
+            "SLOW_CONSUMER", f"too slow; subscribe again with since: {last}", since=last
+        ) from None
+    except ClosedError:
+        raise UserError(
+            "GOING_AWAY", f"the server stops; subscribe again with since: {last}", since=last
+        ) from None
+    finally:
+        feed.leave(subscriber)

@@ -1,0 +1,1 @@
+"""The transports: HTTP, server-sent events, WebSocket, and the page to try queries in."""

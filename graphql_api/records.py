@@ -1,0 +1,99 @@
+"""Journal entries as the API shows them, and connections over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from graphql_api.snapshot.objects import timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphql_api.snapshot.objects import Node
+    from racksalt.model.event import Entry
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """One journal entry. ``encoded`` keeps what live subscribers of one kind were sent, so it is made once."""
+
+    seq: int
+    at: str
+    node_id: str
+    node: Node | None
+    kind: str
+    event: str
+    from_state: str | None
+    to_state: str | None
+    stage: str | None
+    source: str
+    actor: str | None
+    message: str
+    encoded: dict[object, bytes] = field(default_factory=dict)
+
+
+def record(entry: Entry, nodes: Mapping[str, Node], *, audit: bool) -> Record:
+    """Return the entry as shown to a caller; who did it (``actor``) needs the scope audit:read."""
+    return Record(
+        entry.seq,
+        timestamp(entry.at) or "",
+        entry.node,
+        nodes.get(entry.node),
+        entry.kind,
+        entry.event,
+        entry.from_state or None,
+        entry.to_state or None,
+        entry.stage,
+        entry.source,
+        (entry.actor or None) if audit else None,
+        entry.message,
+    )
+
+
+def visible(entry: Entry, *, audit: bool) -> bool:
+    """Whether a caller may see the entry: moves are topology, what was refused or noted needs audit:read."""
+    return audit or entry.kind == "transition"
+
+
+@dataclass(slots=True, eq=False)
+class PageInfo:
+    """Where a page starts and ends."""
+
+    has_next_page: bool
+    has_previous_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+
+
+@dataclass(slots=True, eq=False)
+class RecordEdge:
+    """A record and its cursor."""
+
+    cursor: str
+    node: Record
+
+
+@dataclass(slots=True, eq=False)
+class RecordPage:
+    """A page of the journal; cursors are sequence numbers."""
+
+    nodes: list[Record]
+    page_info: PageInfo
+
+    @property
+    def edges(self) -> list[RecordEdge]:
+        """The records with their cursors."""
+        return [RecordEdge(str(one.seq), one) for one in self.nodes]
+
+
+def page(records: list[Record], *, more: bool, end: int | None = None) -> RecordPage:
+    """Return a page; ``end`` is the cursor to go on from where it is not the last record's own."""
+    last = end if end is not None else (records[-1].seq if records else None)
+    info = PageInfo(
+        more,
+        False,
+        str(records[0].seq) if records else None,
+        None if last is None else str(last),
+    )
+    return RecordPage(records, info)

@@ -1,0 +1,174 @@
+"""What lives as long as the process: the snapshot and its tailer, the journal's live feed, limits and caches."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from typing import TYPE_CHECKING, Any
+
+from graphql_api import cost
+from graphql_api.auth import Gate
+from graphql_api.documents import Documents
+from graphql_api.feed import Feed
+from graphql_api.limits import Budget, Limits
+from graphql_api.snapshot.snapshot import Snapshot, UnknownPlaceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphql_api.snapshot.build import Commands
+    from graphql_api.source import TopologySource
+    from racksalt.model.event import Entry
+
+log = logging.getLogger(__name__)
+POLL_S = 0.075
+"""How often the journal's head is looked at."""
+RELOAD_S = 60.0
+"""How often, at most, the whole topology is read again for what changes without a journal entry (racks, networks)."""
+RELOAD_SHARE = 0.01
+"""The share of the time that reading again may take."""
+RETRY_S = 1.0
+CHUNK = 1000
+
+
+class Services:
+    """Loads the snapshot, keeps it current, and holds what requests share.
+
+    ``start`` must have returned before anything is answered.
+    """
+
+    snapshot: Snapshot
+
+    def __init__(
+        self,
+        source: TopologySource,
+        operations: Any,
+        commands: Commands,
+        schema: Any,
+        limits: Limits | None = None,
+    ) -> None:
+        self.source = source
+        self.operations = operations
+        self.limits = limits or Limits()
+        self.budget = Budget(self.limits.points_per_minute)
+        self.gate = Gate(operations)
+        self.schema = schema
+        self.documents = Documents(schema._schema, self.limits)  # noqa: SLF001 - strawberry's own name for it
+        self.feed = Feed()
+        self.fanouts: cost.Fanouts = {}
+        self._commands = commands
+        self._tasks: set[asyncio.Future[Any]] = set()
+        self._moved = asyncio.Event()
+        self._tailer: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Load the snapshot and begin to follow the journal."""
+        self._take(await asyncio.to_thread(self._load))
+        self.feed.seq = self.snapshot.seq
+        self._tailer = asyncio.create_task(self._follow(), name="racksalt-tailer")
+
+    async def stop(self) -> None:
+        """Stop following, and end every subscription."""
+        if self._tailer is not None:
+            self._tailer.cancel()
+            await asyncio.gather(self._tailer, return_exceptions=True)
+            self._tailer = None
+        self.feed.close()
+
+    def hold(self, task: asyncio.Future[Any]) -> None:
+        """Keep a task alive until it is done: the event loop itself holds tasks weakly."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def reached(self, seq: int, timeout_s: float) -> bool:
+        """Wait until the snapshot has caught up with ``seq``; False when it has not within ``timeout_s``."""
+        try:
+            await asyncio.wait_for(self._until(seq), timeout_s)
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+    async def _until(self, seq: int) -> None:
+        while self.snapshot.seq < seq:
+            self._moved.clear()
+            await self._moved.wait()
+
+    def _load(self) -> Snapshot:
+        return Snapshot(self.source.load(), self._commands)
+
+    def _take(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.fanouts = cost.fanouts(snapshot)
+        self._moved.set()
+        # What was loaded stays for long: keep the cycle collector from walking through it again and again. What was
+        # there before is let go first.
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+
+    async def _follow(self) -> None:
+        loop = asyncio.get_running_loop()
+        reload_at = loop.time() + RELOAD_S
+        while True:
+            pause = POLL_S
+            try:
+                if loop.time() >= reload_at:
+                    began = loop.time()
+                    await self._reload()
+                    took = loop.time() - began
+                    reload_at = loop.time() + max(RELOAD_S, took / RELOAD_SHARE)
+                head = await asyncio.to_thread(self.source.head)
+                while self.feed.seq < head:
+                    await self._advance()
+            except Exception:
+                # The database may be gone for a while: the snapshot goes on answering, and is behind.
+                log.exception("the journal could not be followed; trying again")
+                pause = RETRY_S
+            await asyncio.sleep(pause)
+
+    async def _advance(self) -> None:
+        entries = await asyncio.to_thread(self.source.journal, self.feed.seq, CHUNK)
+        if not entries:
+            return
+        changed = {entry.node for entry in entries if entry.node}
+        rows = await asyncio.to_thread(self.source.of, changed)
+        try:
+            self.snapshot.apply(rows)
+        except UnknownPlaceError:
+            self._take(await asyncio.to_thread(self._load))
+        else:
+            for name in changed - {row.id for row in rows.nodes}:
+                self.snapshot.remove(name)
+        self.snapshot.seq = max(self.snapshot.seq, entries[-1].seq)
+        self._moved.set()
+        self._announce(entries)
+
+    def _announce(self, entries: Sequence[Entry]) -> None:
+        self.feed.publish(entries, self.snapshot.nodes)
+
+    async def _reload(self) -> None:
+        """Read everything again, and take it if it says something else under the same seq: a new generation."""
+        old = self.snapshot
+        new = await asyncio.to_thread(self._load)
+        if new.seq == old.seq == self.snapshot.seq and _shape(old) != _shape(new):
+            new.generation = old.generation + 1
+            self._take(new)
+        else:
+            self.fanouts = cost.fanouts(old)
+
+
+def _shape(one: Snapshot) -> Any:
+    """Return what may change without a journal entry."""
+    return (
+        list(one.zones),
+        [(r.name, r.height_u, r.zone.name) for r in one.racks.values()],
+        [
+            (n.name, n.purpose, n.vlan, n.cidr_v4, n.cidr_v6, n.gateway_v4, n.gateway_v6)
+            for n in one.networks.values()
+        ],
+        [
+            (n.id, n.version, n.power.state, n.power.observed_at, n.last_seen_at)
+            for n in one.ordered
+        ],
+    )

@@ -1,0 +1,86 @@
+"""Rows to objects. One object per row; nothing is kept that the schema does not show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphql_api.snapshot import objects as o
+from graphql_api.snapshot.objects import timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from racksalt.model import node as rows
+
+Commands = dict[str, list[str]]
+"""State → the commands that it accepts, lower case."""
+
+
+def fill(node: o.Node, row: rows.Node, commands: Commands) -> None:
+    """Set every own attribute of ``node`` from its row; links to other things are left alone."""
+    node.name = row.id
+    node.version = row.version
+    node.fqdn = row.fqdn
+    node.position_u = row.position_u
+    node.state = row.state
+    node.state_since = timestamp(row.state_since) or ""
+    node.since_s = row.state_since
+    node.stage = row.stage
+    node.stage_attempt = row.stage_attempt
+    node.deadline_at = timestamp(row.deadline_at)
+    node.goal = row.goal
+    node.origin = row.origin
+    node.reason = row.reason
+    node.approved = row.approved
+    node.agent = row.agent
+    node.boot = row.boot
+    node.boot_environment = row.boot_environment
+    node.last_seen_at = timestamp(row.last_seen_at)
+    node.created_at = timestamp(row.created_at or None)
+    node.power = o.Power(row.power, timestamp(row.power_observed_at))
+    node.allowed_commands = commands.get(row.state, [])
+
+
+def hardware(row: rows.Hardware) -> o.Hardware:
+    """Return the object of one hardware row."""
+    return o.Hardware(
+        row.serial,
+        row.system_uuid,
+        row.vendor,
+        row.product,
+        row.cpu_model,
+        row.cpu_cores,
+        row.memory_mib,
+        row.bios_version,
+    )
+
+
+def parts(
+    node: o.Node,
+    nics: Sequence[rows.Nic],
+    disks: Sequence[rows.Disk],
+    addresses: Sequence[rows.Address],
+    network: Callable[[str], o.Network | None],
+) -> None:
+    """Give ``node`` its NICs, disks and addresses, in order of name; an address finds its NIC and network."""
+    node.nics = [
+        o.Nic(row.id, row.name, row.mac, row.speed_mbps, row.pxe, node)
+        for row in sorted(nics, key=lambda row: row.name)
+    ]
+    node.disks = [
+        o.Disk(row.id, row.name, row.serial, row.size_gb, row.media, row.health)
+        for row in sorted(disks, key=lambda row: row.name)
+    ]
+    by_id = {nic.id: nic for nic in node.nics}
+    node.addresses = []
+    for row in sorted(addresses, key=lambda row: (row.family, row.address)):
+        nic = by_id.get(row.nic) if row.nic else None
+        net = network(row.network) if row.network else None
+        held = o.Address(
+            row.id, row.address, "V4" if row.family == 4 else "V6", row.kind, node, nic, net
+        )
+        node.addresses.append(held)
+        if nic is not None:
+            nic.addresses.append(held)
+        if net is not None:
+            net.address_count += 1

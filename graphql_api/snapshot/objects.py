@@ -1,0 +1,172 @@
+"""The snapshot's objects.
+
+Attribute names are the GraphQL fields in snake case: a field without a resolver is exactly one attribute read.
+Enumerations are held as the plain words of the model (``"ready"``), times as RFC 3339 text in UTC, ready to be
+written out; what is sorted or filtered by keeps its number beside it. None of these objects is ever hashed or
+compared by value: each stands for one thing of the world and is changed in place by the tailer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+
+
+def timestamp(at: float | None) -> str | None:
+    """Return seconds since the epoch as RFC 3339 text in UTC with milliseconds; None stays None."""
+    if at is None:
+        return None
+    moment = datetime.fromtimestamp(at, tz=timezone.utc)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+@dataclass(slots=True, eq=False)
+class Zone:
+    """A fault zone with its racks and the nodes in it (racked or not), each list in order of name."""
+
+    id: str
+    name: str
+    racks: list[Rack] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    networks: list[Network] = field(default_factory=list)
+
+    @property
+    def node_count(self) -> int:
+        """The number of nodes in the zone."""
+        return len(self.nodes)
+
+
+@dataclass(slots=True, eq=False)
+class Rack:
+    """A rack of one zone with its nodes in order of name."""
+
+    id: str
+    name: str
+    height_u: int
+    zone: Zone
+    nodes: list[Node] = field(default_factory=list)
+
+    @property
+    def node_count(self) -> int:
+        """The number of nodes in the rack."""
+        return len(self.nodes)
+
+
+@dataclass(slots=True, eq=False)
+class Network:
+    """A layer 2 network; ``address_count`` is how many addresses of it nodes hold."""
+
+    id: str
+    name: str
+    purpose: str
+    zone: Zone | None
+    vlan: int | None
+    cidr_v4: str | None
+    cidr_v6: str | None
+    gateway_v4: str | None
+    gateway_v6: str | None
+    address_count: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Power:
+    """Power as last observed; ``observed_at`` is None when the BMC never answered."""
+
+    state: str
+    observed_at: str | None
+
+
+@dataclass(slots=True, eq=False)
+class Hardware:
+    """What inventory found out."""
+
+    serial: str | None
+    system_uuid: str | None
+    vendor: str | None
+    product: str | None
+    cpu_model: str | None
+    cpu_cores: int | None
+    memory_mib: int | None
+    bios_version: str | None
+
+
+@dataclass(slots=True, eq=False)
+class Bmc:
+    """A management controller without its credentials: neither user name nor secret is ever loaded."""
+
+    protocol: str
+    address: str
+    port: int
+
+
+@dataclass(slots=True, eq=False)
+class Nic:
+    """A network interface with the addresses that it holds."""
+
+    id: str
+    name: str
+    mac: str
+    speed_mbps: int | None
+    pxe: bool
+    node: Node
+    addresses: list[Address] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Disk:
+    """A disk of a node; ``size_gb`` in 10^9 bytes."""
+
+    id: str
+    name: str
+    serial: str | None
+    size_gb: int | None
+    media: str
+    health: str
+
+
+@dataclass(slots=True, eq=False)
+class Address:
+    """An address that a node holds, on one of its NICs or (a BMC's, say) on none."""
+
+    id: str
+    address: str
+    family: str
+    kind: str
+    node: Node
+    nic: Nic | None
+    network: Network | None
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One physical server. ``since_s`` is ``state_since`` in seconds since the epoch, for filters and ordering."""
+
+    id: str
+    name: str = ""
+    version: int = 0
+    fqdn: str | None = None
+    position_u: int | None = None
+    state: str = ""
+    state_since: str = ""
+    since_s: float = 0.0
+    stage: str | None = None
+    stage_attempt: int = 0
+    deadline_at: str | None = None
+    goal: str = ""
+    origin: str | None = None
+    reason: str | None = None
+    approved: bool = False
+    agent: str = "salt"
+    boot: int = 0
+    boot_environment: str | None = None
+    last_seen_at: str | None = None
+    created_at: str | None = None
+    rack: Rack | None = None
+    zone: Zone | None = None
+    power: Power = field(default_factory=lambda: Power("unknown", None))
+    hardware: Hardware | None = None
+    bmc: Bmc | None = None
+    nics: list[Nic] = field(default_factory=list)
+    disks: list[Disk] = field(default_factory=list)
+    addresses: list[Address] = field(default_factory=list)
+    allowed_commands: list[str] = field(default_factory=list)

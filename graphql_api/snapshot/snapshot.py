@@ -1,0 +1,188 @@
+"""The snapshot: everything by name, nodes also by MAC, serial and address; changed in place, in the event loop.
+
+There is one writer (the tailer, in the event loop) and a query is one synchronous step of the same loop, so
+every answer is of one revision without a lock and without a copy.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import defaultdict
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from graphql_api.snapshot import build
+from graphql_api.snapshot import objects as o
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from graphql_api.source import Rows
+
+_by_id = attrgetter("id")
+
+
+class UnknownPlaceError(Exception):
+    """A changed row names a zone, rack or network that the snapshot has not got: load it anew."""
+
+
+class Snapshot:
+    """The topology of one moment. ``seq`` is the journal entry that it has caught up with.
+
+    ``generation`` counts the changes that came without a journal entry, so that (seq, generation) names the
+    content.
+    """
+
+    def __init__(self, rows: Rows, commands: build.Commands) -> None:
+        """Build every object and index from ``rows``; a dangling reference raises UnknownPlaceError."""
+        self.seq = rows.seq
+        self.generation = 0
+        self.commands = commands
+        self.zones: dict[str, o.Zone] = {}
+        self.racks: dict[str, o.Rack] = {}
+        self.networks: dict[str, o.Network] = {}
+        self.nodes: dict[str, o.Node] = {}
+        self.ordered: list[o.Node] = []
+        self.by_mac: dict[str, o.Node] = {}
+        self.by_address: dict[str, o.Node] = {}
+        self.by_serial: dict[str, list[o.Node]] = defaultdict(list)
+        self._place(rows)
+        self.apply(rows)
+
+    @property
+    def revision(self) -> str:
+        """A text that differs whenever the content may differ."""
+        return f"{self.seq}.{self.generation}" if self.generation else str(self.seq)
+
+    def _place(self, rows: Rows) -> None:
+        for zone in sorted(rows.zones, key=attrgetter("name")):
+            self.zones[zone.name] = o.Zone(zone.name, zone.name)
+        for row in sorted(rows.racks, key=attrgetter("name")):
+            home = self._zone(row.zone)
+            rack = o.Rack(row.name, row.name, row.height_u, home)
+            self.racks[row.name] = rack
+            home.racks.append(rack)
+        for net in sorted(rows.networks, key=attrgetter("name")):
+            zone_of = self._zone(net.zone) if net.zone else None
+            made = o.Network(
+                net.name,
+                net.name,
+                net.purpose,
+                zone_of,
+                net.vlan,
+                net.cidr_v4,
+                net.cidr_v6,
+                net.gateway_v4,
+                net.gateway_v6,
+            )
+            self.networks[net.name] = made
+            if zone_of is not None:
+                zone_of.networks.append(made)
+
+    def _zone(self, name: str) -> o.Zone:
+        try:
+            return self.zones[name]
+        except KeyError:
+            raise UnknownPlaceError(f"zone {name!r}") from None
+
+    def _rack(self, name: str) -> o.Rack:
+        try:
+            return self.racks[name]
+        except KeyError:
+            raise UnknownPlaceError(f"rack {name!r}") from None
+
+    def _network(self, name: str) -> o.Network:
+        try:
+            return self.networks[name]
+        except KeyError:
+            raise UnknownPlaceError(f"network {name!r}") from None
+
+    def apply(self, rows: Rows) -> None:
+        """Replace the nodes in ``rows`` in place: the object stays, so that whoever links to it sees the change.
+
+        Raises UnknownPlaceError before anything is changed when a row names an unknown place.
+        """
+        self._check_places(rows)
+        grouped = {
+            kind: _group(getattr(rows, kind))
+            for kind in ("nics", "disks", "addresses", "hardware", "bmcs")
+        }
+        for row in rows.nodes:
+            node = self.nodes.get(row.id)
+            if node is None:
+                node = self.nodes[row.id] = o.Node(row.id)
+                insort(self.ordered, node, key=_by_id)
+            else:
+                self._unlink(node)
+            build.fill(node, row, self.commands)
+            found = grouped["hardware"].get(row.id)
+            node.hardware = build.hardware(found[0]) if found else None
+            bmc = grouped["bmcs"].get(row.id)
+            node.bmc = o.Bmc(bmc[0].protocol, bmc[0].address, bmc[0].port) if bmc else None
+            build.parts(
+                node,
+                grouped["nics"].get(row.id, ()),
+                grouped["disks"].get(row.id, ()),
+                grouped["addresses"].get(row.id, ()),
+                self._network,
+            )
+            self._link(node, row.zone, row.rack)
+
+    def remove(self, node_id: str) -> None:
+        """Forget a node that the store no longer has; an unknown id is no error."""
+        node = self.nodes.pop(node_id, None)
+        if node is not None:
+            self._unlink(node)
+            del self.ordered[bisect_left(self.ordered, node_id, key=_by_id)]
+
+    def _check_places(self, rows: Rows) -> None:
+        for row in rows.nodes:
+            if row.rack:
+                self._rack(row.rack)
+            if row.zone:
+                self._zone(row.zone)
+        for address in rows.addresses:
+            if address.network:
+                self._network(address.network)
+
+    def _link(self, node: o.Node, zone: str | None, rack: str | None) -> None:
+        node.rack = self._rack(rack) if rack else None
+        node.zone = self._zone(zone) if zone else (node.rack.zone if node.rack else None)
+        if node.rack is not None:
+            insort(node.rack.nodes, node, key=_by_id)
+        if node.zone is not None:
+            insort(node.zone.nodes, node, key=_by_id)
+        for nic in node.nics:
+            self.by_mac[nic.mac] = node
+        for address in node.addresses:
+            self.by_address[address.address] = node
+        if node.hardware is not None and node.hardware.serial:
+            self.by_serial[node.hardware.serial].append(node)
+
+    def _unlink(self, node: o.Node) -> None:
+        for place in (node.rack, node.zone):
+            if place is not None:
+                del place.nodes[bisect_left(place.nodes, node.id, key=_by_id)]
+        for nic in node.nics:
+            if self.by_mac.get(nic.mac) is node:
+                del self.by_mac[nic.mac]
+        for address in node.addresses:
+            if self.by_address.get(address.address) is node:
+                del self.by_address[address.address]
+            if address.network is not None:
+                address.network.address_count -= 1
+        for nic in node.nics:
+            # NIC and address point at each other; frozen objects in a cycle would never be freed.
+            nic.addresses = []
+        serial = node.hardware.serial if node.hardware else None
+        if serial and node in self.by_serial[serial]:
+            self.by_serial[serial].remove(node)
+            if not self.by_serial[serial]:
+                del self.by_serial[serial]
+
+
+def _group(rows: Iterable[Any]) -> dict[str, list[Any]]:
+    grouped: dict[str, list[Any]] = {}
+    for row in rows:
+        grouped.setdefault(row.node, []).append(row)
+    return grouped

@@ -1,0 +1,44 @@
+"""The topology and the journal from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from graphql_api.source import Rows
+from racksalt.model.event import Entry
+from racksalt.store.histories import histories
+from racksalt.store.store import Store
+
+
+class StoreSource:
+    """Implements source.TopologySource."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def load(self) -> Rows:
+        """Return the whole topology and the journal's head of the same transaction."""
+        return _rows(self._store.topology())
+
+    def of(self, nodes: Iterable[str]) -> Rows:
+        """Return the rows of these nodes."""
+        return _rows(self._store.topology_of(list(nodes)))
+
+    def head(self) -> int:
+        """Return the journal's last sequence number."""
+        return self._store.head()
+
+    def journal(self, after_seq: int, limit: int) -> Sequence[Entry]:
+        """Return entries after ``after_seq``, oldest first."""
+        return self._store.journal(after_seq, limit)
+
+    def histories(
+        self, nodes: Sequence[str], before_seq: int | None, limit: int
+    ) -> Mapping[str, Sequence[Entry]]:
+        """Return each node's newest entries, newest first."""
+        return histories(self._store, nodes, before_seq, limit)
+
+
+def _rows(found: dict[str, Any]) -> Rows:
+    return Rows(seq=found.pop("head"), **found)
