@@ -36,7 +36,7 @@ def normal(node: NodeDeclaration) -> NodeDeclaration:
 
 def check(site: Declarations) -> Iterator[SiteProblem]:
     """Yield everything that makes no sense. A declared name counts as known, even where it does not parse."""
-    for rule in (_names, _homes, _positions, _identities, _bmcs, _policy, _networks):
+    for rule in (_names, _homes, _positions, _identities, _bmcs, _policy, _networks, _stages):
         yield from rule(site)
 
 
@@ -178,6 +178,19 @@ def _networks(site: Declarations) -> Iterator[SiteProblem]:
             yield _at(site, "networks", other.name, "vlan")(
                 f"{other.vlan} is {one.name}'s, and both reach the same zone", "choose another"
             )
+
+
+def _stages(site: Declarations) -> Iterator[SiteProblem]:
+    """Yield the conditions that no node can meet, for they name a place that there is not."""
+    for name, stage in site.additions.get("stages", {}).items():
+        for key in ("zone", "rack", "node"):
+            wanted = stage.get("when", {}).get(key, [])
+            known = _known(site, f"{key}s")
+            for place in [wanted] if isinstance(wanted, str) else wanted:
+                if place not in known:
+                    yield _at(site, "stages", name, f"when:{key}")(
+                        f"no {key} {place!r}", one_of(place, sorted(known))
+                    )
 
 
 def _subnet(
