@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -30,6 +31,11 @@ def _rank(item: pytest.Item) -> tuple[bool, int]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run unit tests first and what starts daemons last."""
     items.sort(key=_rank)
+
+
+def pytest_unconfigure() -> None:
+    """Keep Salt's deferred log handler quiet: at exit it writes to a stream that pytest has closed."""
+    logging.raiseExceptions = False
 
 
 @pytest.fixture(scope="session")
