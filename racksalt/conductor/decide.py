@@ -86,7 +86,8 @@ def _apply(view: View, event: Event, rules: Rules, row: Transition, jid: str) ->
     if "new_boot" in row.effects:
         env = environment(view, rules, row.target, stage)
         node = replace(node, boot=node.boot + 1, boot_environment=env, job=None, job_since=None)
-        ttl = rules.token_ttl_s
+        # A boot from the node's own disk hands out no token: the system has that of its enrolment.
+        ttl = 0 if env == "local" else rules.token_ttl_s
         boots.append(
             Boot(
                 node=node.id,
