@@ -41,7 +41,7 @@ class Operations:
     def show(self, node: str) -> dict[str, Any]:
         """Return one node with its hardware, NICs, disks, BMC (no secret) and addresses."""
         found = values(self.store.node(node))
-        parts = {"nics": Nic, "disks": Disk, "addresses": Address}
+        parts: dict[str, type[Any]] = {"nics": Nic, "disks": Disk, "addresses": Address}
         found |= {
             name: [values(p) for p in self.store.parts(noun, node)] for name, noun in parts.items()
         }

@@ -64,7 +64,8 @@ def why(
 
 def _waits(node: Node, kind: Kind, pending: Sequence[dict[str, Any]]) -> str:
     if pending:
-        return WAITS.get(pending[0]["name"], pending[0]["name"])
+        name = str(pending[0]["name"])
+        return WAITS.get(name, name)
     if node.job:
         return f"stage {node.stage!r} to end (job {node.job})"
     if kind is Kind.BUSY:

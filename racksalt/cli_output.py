@@ -1,0 +1,120 @@
+"""How the command line prints: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+STYLES = {"ready": "green", "problem": "bold red"}
+
+
+def show(answer: Any, as_json: bool, printed: Callable[[Any], None] | None = None) -> None:
+    """Print an answer as JSON, by its own printer, or as a plain table."""
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2, sort_keys=True, default=str))
+    elif printed is not None:
+        printed(answer)
+    elif isinstance(answer, list):
+        _rows(answer)
+    else:
+        _fields(answer)
+
+
+def ago(at: float | None) -> str:
+    """Return how long ago an instant was, such as ``12 s`` or ``3.5 h``."""
+    if at is None:
+        return ""
+    passed = max(0.0, time.time() - at)
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if passed >= size * 2:
+            return f"{passed / size:.1f} {unit}"
+    return f"{passed:.0f} s"
+
+
+def node_table(nodes: Sequence[dict[str, Any]]) -> Table:
+    """Return the table of nodes that `node list` and `watch` show."""
+    table = Table("node", "zone", "rack", "state", "stage", "since", "power", "reason")
+    for n in nodes:
+        state = f"[{STYLES.get(n['state'], 'yellow')}]{n['state']}[/]"
+        table.add_row(
+            n["id"],
+            n["zone"],
+            n["rack"],
+            state,
+            n["stage"],
+            ago(n["state_since"]),
+            n["power"],
+            n["reason"] or "",
+        )
+    return table
+
+
+def print_nodes(nodes: Sequence[dict[str, Any]]) -> None:
+    """Print nodes as a table."""
+    Console().print(node_table(nodes))
+
+
+def print_why(answer: dict[str, Any]) -> None:
+    """Print why a node is where it is."""
+    _fields(
+        {
+            k: v
+            for k, v in answer.items()
+            if k not in ("pending", "legal") and v not in (None, [], "")
+        }
+    )
+    typer.echo(f"accepts: {', '.join(answer['legal'])}")
+
+
+def print_history(entries: Sequence[dict[str, Any]]) -> None:
+    """Print journal entries, newest first."""
+    table = Table("seq", "ago", "kind", "event", "from", "to", "stage", "who", "message")
+    for e in entries:
+        row = (
+            e["kind"],
+            e["event"],
+            e["from_state"],
+            e["to_state"],
+            e["stage"],
+            e["actor"] or e["source"],
+        )
+        table.add_row(str(e["seq"]), ago(e["at"]), *row, e["message"])
+    Console().print(table)
+
+
+def print_run(answer: dict[str, Any]) -> None:
+    """Print what became of a command: the plan, who accepted, who refused and why."""
+    for plan in answer["plan"]["nodes"]:
+        typer.echo(f"{plan['node']}: {plan['reboots']} reboots, ends in {plan['ends_in']}")
+        for disk in plan["disks_wiped"]:
+            typer.echo(f"  wipes {disk}")
+        for step in plan["transitions"]:
+            stage = f" [{step['stage']}]" if step["stage"] else ""
+            typer.echo(f"  {step['from']} --{step['event']}--> {step['to']}{stage}")
+    for one in answer["accepted"]:
+        typer.echo(f"{one['node']}: {one['from']} -> {one['to']} (journal {one['seq']})")
+    for one in answer["refused"]:
+        typer.echo(f"{one['node']}: refused: {one['message']} ({one['hint']})", err=True)
+    typer.echo(f"plan {answer['plan']['hash']}{' (nothing was done)' if answer['dry_run'] else ''}")
+
+
+def _rows(answer: Sequence[dict[str, Any]]) -> None:
+    if not answer:
+        return
+    names = list(answer[0])
+    table = Table(*names)
+    for row in answer:
+        table.add_row(*("" if row.get(name) is None else str(row[name]) for name in names))
+    Console().print(table)
+
+
+def _fields(answer: dict[str, Any]) -> None:
+    for name, value in answer.items():
+        text = json.dumps(value, default=str) if isinstance(value, dict | list) else str(value)
+        typer.echo(f"{name:>16}  {text}")
