@@ -1,0 +1,93 @@
+"""Runs a conductor inside a Salt engine: the bus reader feeds its inbox until the master ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from racksalt.adapters.salt_bus import BusReader
+from racksalt.adapters.salt_jobs import SaltJobs
+from racksalt.model.event import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from racksalt.adapters.salt_client import Opts
+    from racksalt.adapters.salt_hints import Hint
+    from racksalt.conductor import Conductor
+    from racksalt.store import Store
+
+log = logging.getLogger(__name__)
+_LOOK_S = 1.0
+
+
+class Inbox:
+    """The sink of the bus reader: one transaction for each batch, then a poke to who should look.
+
+    Proofs are kept for nodes that racksalt knows; anybody can send any number of others.
+    """
+
+    def __init__(self, store: Store, poke: Callable[[str], None]) -> None:
+        self._store, self._poke = store, poke
+
+    def __call__(self, hints: Sequence[Hint]) -> None:
+        """Store the batch; raises StoreError when nothing was written."""
+        events = [_event(hint) for hint in hints if hint.kind in {"event", "started"}]
+        proofs = [hint for hint in hints if hint.kind == "proof"]
+        known = {node.id for node in self._store.nodes_by_id([hint.node for hint in proofs])}
+        rows = [_proof(hint) for hint in proofs if hint.node in known and hint.data["proof"]]
+        if events or rows:
+            with self._store.write() as transaction:
+                transaction.inbox_put(events)
+                transaction.proofs_put(rows)
+        if proofs:
+            self._poke("keys")
+        if any(hint.kind == "returned" for hint in hints):
+            self._poke("jobs")
+        if events:
+            self._poke("work")
+
+
+def _event(hint: Hint) -> Event:
+    """Return the event that is journalled of a hint; its source says that it decides nothing."""
+    return Event(
+        id=hint.id,
+        node=hint.node,
+        name=hint.name or "minion_started",
+        at=hint.at,
+        source="bus",
+        actor=hint.actor,
+        data=hint.data,
+    )
+
+
+def _proof(hint: Hint) -> dict[str, Any]:
+    """Return the row that is kept of a proof."""
+    return {
+        "node": hint.node,
+        "key_sha256": hint.data["key_sha256"],
+        "proof": hint.data["proof"],
+        "seen_at": hint.at,
+    }
+
+
+def serve(store: Store, conductor: Conductor, opts: Opts, *, stop: threading.Event) -> None:
+    """Run the conductor and the bus reader until ``stop`` is set or the parent process is gone.
+
+    A master that is killed leaves its engines behind; two conductors at work would be safe (effects
+    are leased) but one of them would be an orphan with old settings.
+    """
+    parent = os.getppid()
+    jobs = conductor.world.jobs.get("salt")
+    stored = jobs.stored if isinstance(jobs, SaltJobs) else None
+    reader = BusReader(opts, Inbox(store, conductor.poke), stored=stored)
+    reader.start()
+    conductor.start()
+    log.info("the conductor is at work")
+    try:
+        while os.getppid() == parent and not stop.wait(_LOOK_S):
+            pass
+    finally:
+        reader.stop()

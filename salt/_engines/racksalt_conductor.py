@@ -1,0 +1,32 @@
+"""
+The conductor's host: everything that racksalt does by itself is done in this engine.
+
+.. code-block:: yaml
+
+    engines:
+      - racksalt: {}
+
+    racksalt:
+      settings: /etc/racksalt/racksalt.yaml
+"""
+
+import threading
+
+__virtualname__ = "racksalt"
+
+
+def __virtual__():  # noqa: N807
+    return __virtualname__
+
+
+def start():
+    """Run racksalt's conductor until the master ends. Salt starts it again if it fails."""
+    from racksalt.adapters.salt_host import serve
+    from racksalt.bootstrap import open_app, settings_from
+
+    opts = dict(__opts__)
+    app = open_app(settings_from(opts["racksalt"]["settings"]), salt_opts=opts)
+    try:
+        serve(app.store, app.conductor, opts, stop=threading.Event())
+    finally:
+        app.close()
