@@ -117,9 +117,9 @@ def cli() -> str:
     """Return one section for each command of ``racksalt``."""
     import typer
 
-    from racksalt.cli import app
+    from racksalt.cli import cli as commands
 
-    return "\n\n".join(_commands(typer.main.get_command(app), "racksalt"))
+    return "\n\n".join(_commands(typer.main.get_command(commands), "racksalt"))
 
 
 def _virtual_name(tree: ast.Module, default: str) -> str:
