@@ -1,1 +1,7 @@
 """The boot API: what machines on the provisioning network ask and report, over HTTP."""
+
+from racksalt.boot_api.app import create_app
+from racksalt.boot_api.context import Limits
+from racksalt.boot_api.server import BootServer
+
+__all__ = ["BootServer", "Limits", "create_app"]

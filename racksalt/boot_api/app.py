@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from starlette.applications import Starlette
@@ -13,20 +13,42 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
+from racksalt.boot_api.context import Context
 from racksalt.boot_api.errors import JSON, respond
 from racksalt.boot_api.nodes import Nodes
 from racksalt.boot_api.pxe import Pxe
 from racksalt.model.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from starlette.requests import Request
 
-    from racksalt.boot_api.context import Context
+    from racksalt.boot_api.context import Limits
+    from racksalt.bootstrap import App
+    from racksalt.model.node import Node
 
 LOG = logging.getLogger(__name__)
 SUMMARY_EVERY_S = 20.0
+
+
+def create_app(app: App, limits: Limits | None = None) -> Starlette:
+    """Return the boot API of an installation. ``app`` is not closed with it."""
+
+    def effective(node: Node) -> Mapping[str, Any]:
+        return app.site.effective(node.id, node.rack, node.zone).plain()
+
+    return application(
+        Context(
+            settings=app.settings,
+            store=app.store,
+            conductor=app.conductor,
+            machine=app.machine,
+            secret=app.secrets.boot,
+            effective=effective,
+            limits=limits,
+        )
+    )
 
 
 def application(context: Context) -> Starlette:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from racksalt.conductor.handle import Outcome
-    from racksalt.conductor.view import Rules
-    from racksalt.model.node import BootEnvironment
+    from racksalt.model.node import BootEnvironment, Node
+    from racksalt.psm.kernel import Machine
     from racksalt.settings import Settings
     from racksalt.store import Store
 
@@ -34,11 +34,6 @@ LOG = logging.getLogger(__name__)
 
 class Takes(Protocol):
     """The conductor, as far as the boot API needs it."""
-
-    @property
-    def rules(self) -> Callable[[], Rules]:
-        """Return the site's rules of this moment."""
-        ...
 
     async def submit(self, event: Event) -> Outcome:
         """Return what became of the event, after it was committed."""
@@ -75,8 +70,9 @@ class Context:
         settings: Settings,
         store: Store,
         conductor: Takes,
+        machine: Machine,
         secret: bytes,
-        effective: Callable[[str], Mapping[str, Any]] | None = None,
+        effective: Callable[[Node], Mapping[str, Any]] | None = None,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -90,6 +86,7 @@ class Context:
         self.settings = settings
         self.store = store
         self.conductor = conductor
+        self.machine = machine
         self.secret = secret
         self.effective = effective
         self.clock = clock
@@ -109,7 +106,7 @@ class Context:
 
     def boots(self, state: str) -> BootEnvironment:
         """Return what PXE gives to a node in this state; ``hold`` for a state that is no more."""
-        found = self.conductor.rules().machine.states.get(state)
+        found = self.machine.states.get(state)
         return found.boots if found else "hold"
 
     def throttle(self, address: str) -> None:

@@ -136,10 +136,10 @@ class Nodes:
             "reports_url": f"{settings.url}/v1/nodes/{node.id}/reports",
             "enrolment_url": f"{settings.url}/v1/nodes/{node.id}/enrolment",
             "token_expires_at": caller.boot.expires_at,
-            "configuration": self._configuration(node.id),
+            "configuration": self._configuration(node),
         }
 
-    def _configuration(self, node: str) -> dict[str, Any]:
+    def _configuration(self, node: Node) -> dict[str, Any]:
         """Return the parts of the node's merged configuration that a boot environment needs."""
         effective = self._context.effective
         if effective is None:

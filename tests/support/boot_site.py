@@ -46,6 +46,7 @@ class BootSite:
             settings=Settings(boot_api=BootApi(url=BASE, images=f"{BASE}/i", master_finger=FINGER)),
             store=self.store,
             conductor=self.conductor,
+            machine=MACHINE,
             secret=SECRET,
             effective=effective,
             limits=limits or Limits(),

@@ -1,0 +1,302 @@
+"""What a booted node may ask and report."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from racksalt.boot import tokens
+from racksalt.boot_api.context import Limits
+from racksalt.boot_api.nodes import public
+from tests.support.boot_site import BASE, FINGER, SECRET, TTL_S, a_site
+
+MAC, UUID, SERIAL = "52:54:00:00:00:01", "4c4c4544-0051-3010-8057-b7c04f4d3533", "SN1"
+INVENTORY = {
+    "serial": SERIAL,
+    "system_uuid": UUID,
+    "vendor": "Acme",
+    "cpu_cores": 32,
+    "memory_mib": 131072,
+    "nics": [{"name": "eth0", "mac": MAC, "speed_mbps": 25000, "pxe": True}],
+    "disks": [{"name": "sda", "serial": "D1", "size_gb": 960, "media": "ssd", "health": "ok"}],
+}
+
+
+@pytest.fixture
+def site(tmp_path):
+    """Give a site where the light node n1 has booted live for commissioning."""
+    layers = {"ntp": {"servers": ["10.0.0.1"], "api_key": "k"}, "secret_sauce": "x", "dns": ["a"]}
+    with a_site(tmp_path, effective=lambda _node: layers) as found:
+        found.declare("n1", MAC, UUID, SERIAL, approved=True, agent="light", fqdn="n1.example")
+        boot(found)
+        yield found
+
+
+def boot(site, address="10.0.0.7"):
+    """Let n1 ask for its script."""
+    site.client(address).get("/v1/boot/script", params={"mac": MAC, "uuid": UUID, "serial": SERIAL})
+
+
+def call(site, method, path, *, node="n1", token=None, body=None, raw=None):
+    """Send a request with n1's present token, or another."""
+    token = site.token("n1") if token is None else token
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    content = raw if raw is not None else json.dumps(body).encode() if body is not None else None
+    return site.client().request(
+        method, f"/v1/nodes/{node}/{path}", headers=headers, content=content
+    )
+
+
+def report(site, event, report_id="r1", token=None, **data):
+    """Send one report of n1."""
+    body = {"id": report_id, "event": event, "data": data}
+    return call(site, "POST", "reports", token=token, body=body)
+
+
+def to_installing(site):
+    """Bring n1 to the installer, as commissioning does; return its token there."""
+    site.happen("n1", "agent_answered", "jobs")
+    while site.store.node("n1").state == "commissioning":
+        site.happen("n1", "stage_succeeded", "jobs")
+    boot(site)
+    assert site.store.node("n1").boot_environment == "installer"
+    return site.token("n1")
+
+
+def test_an_inventory_is_acknowledged_after_it_is_written(site):
+    """The answer names the journal number, and what was reported can be read back."""
+    answer = report(site, "inventory_reported", **INVENTORY)
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "seq": site.store.head(),
+        "state": "commissioning",
+        "kind": "transition",
+    }
+    from racksalt.model.node import Disk, Hardware, Nic
+
+    assert site.store.parts(Hardware, "n1")[0].memory_mib == 131072
+    assert [nic.mac for nic in site.store.parts(Nic, "n1")] == [MAC]
+    assert [disk.size_gb for disk in site.store.parts(Disk, "n1")] == [960]
+
+
+def test_a_repeated_report_has_one_effect(site):
+    """The same report id of the same boot is answered with the first journal number."""
+    first = report(site, "inventory_reported", **INVENTORY).json()
+    head = site.store.head()
+    again = report(site, "inventory_reported", **INVENTORY).json()
+    assert again == {"seq": first["seq"], "state": "commissioning", "kind": "repeated"}
+    assert site.store.head() == head
+
+
+def test_a_light_agent_walks_its_stages(site):
+    """A light agent answers, then reports the outcome of the job that it was given."""
+    assert report(site, "agent_answered").json()["state"] == "commissioning"
+    node = site.store.node("n1")
+    outcome = {"stage": node.stage, "jid": node.job}
+    assert report(site, "stage_succeeded", "r2", **outcome).json()["kind"] == "transition"
+    assert site.store.node("n1").stage != node.stage
+
+
+def test_the_outcome_of_another_job_is_only_noted(site):
+    """A late outcome of an older job moves nothing."""
+    report(site, "agent_answered")
+    answer = report(site, "stage_failed", "r2", stage="inventory", jid="2" * 20)
+    assert answer.json()["kind"] == "noted"
+
+
+def test_progress_is_noted_and_decides_nothing(site):
+    """Progress is for people: a line in the journal, the state stays."""
+    answer = report(site, "progress", stage="burn_in", percent=40, message="memory pass 2")
+    assert answer.json()["kind"] == "noted"
+    assert site.store.history("n1")[0].message == "burn_in, 40 %, memory pass 2"
+
+
+def test_a_salt_minion_reports_no_stage_outcome(tmp_path):
+    """Outcomes of a minion's jobs come from the job cache alone."""
+    with a_site(tmp_path) as site:
+        site.declare("n1", MAC, UUID, SERIAL, approved=True)
+        boot(site)
+        answer = report(site, "stage_succeeded", stage="inventory", jid="1" * 20)
+        assert answer.status_code == 422
+        assert "inventory_reported, progress" in answer.json()["hint"]
+        assert "reports no event" in site.refusals("n1")[0]
+
+
+def test_an_event_that_the_state_does_not_accept_is_a_conflict(site):
+    """The answer names state, event and what would be accepted."""
+    site.happen("n1", "deadline_passed", "clock")
+    with site.store.write() as tx:
+        from dataclasses import replace
+
+        node = site.store.node("n1")
+        tx.update_nodes([(replace(node, state="commissioned", version=99), node.version)])
+    answer = report(site, "agent_answered")
+    assert answer.status_code == 409
+    assert answer.json()["code"] == "illegal_event"
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "told"),
+    [
+        (b"{", 422, "cannot be read"),
+        (b"[1]", 422, "cannot be read"),
+        (b'{"event": 7}', 422, "cannot be read"),
+        (b'{"id": "a b", "event": "progress"}', 422, "cannot be read"),
+        (b'{"id": "a", "event": "become_root"}', 422, "reports no event"),
+        (b'{"id": "a", "event": "progress", "extra": 1}', 422, "unknown field"),
+        (b'{"id": "a", "event": "progress", "data": {"percent": 101}}', 422, "percent"),
+        (b'{"id": "a", "event": "inventory_reported", "data": {"nics": []}}', 422, "nics"),
+        (b"\xff\xfe", 422, "cannot be read"),
+        (b"x" * 300_000, 413, "larger than 256 KiB"),
+    ],
+)
+def test_a_malformed_report_says_what_is_wrong_and_is_journalled(site, raw, status, told):
+    """Each refusal has its status, code and reason, for the node and for the journal."""
+    answer = call(site, "POST", "reports", raw=raw)
+    assert answer.status_code == status
+    assert told in answer.json()["message"]
+    assert set(answer.json()) == {"code", "message", "hint"}
+    assert told in site.refusals("n1")[0]
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda _site: "", "no boot token"),
+        (lambda _site: "junk", "not the token"),
+        (lambda site: site.token("n1", generation=2), "not the token"),
+        (lambda site: site.token("n1", environment="installer"), "not the token"),
+        (lambda _site: tokens.derive(SECRET, "n2", 1, "live"), "not the token"),
+        (lambda _site: tokens.derive(b"x" * 32, "n1", 1, "live"), "not the token"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "reports"), ("GET", "parameters"), ("POST", "enrolment")]
+)
+def test_a_wrong_token_opens_nothing_and_is_journalled(site, method, path, make, why):
+    """Nothing is told or taken without the token of the node's present boot."""
+    token = make(site)
+    answer = call(site, method, path, token=token, body={} if method == "POST" else None)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.json()["code"] == "boot_token_refused"
+    assert why in site.refusals("n1")[0]
+    assert token == "" or token not in answer.text + "".join(site.refusals("n1"))
+
+
+def test_the_token_of_an_older_boot_is_refused_as_such(site):
+    """A replayed token of an earlier boot is named for what it is."""
+    old = site.token("n1")
+    site.now += TTL_S + 1
+    boot(site)
+    assert site.store.node("n1").boot == 2
+    answer = report(site, "progress", token=old)
+    assert answer.status_code == 401
+    assert "is of boot 1 (live), which is over" in answer.json()["message"]
+
+
+def test_an_expired_token_is_refused(site):
+    """A token's time ends by itself."""
+    site.now += TTL_S
+    assert "has expired" in report(site, "progress").json()["message"]
+
+
+def test_an_unknown_node_is_refused_like_a_wrong_token(site):
+    """Nobody learns which nodes exist, and nothing is written for those that do not."""
+    unknown = call(site, "GET", "parameters", node="n7")
+    wrong = call(site, "GET", "parameters", token="junk")
+    assert (unknown.status_code, unknown.json()) == (wrong.status_code, wrong.json())
+    assert call(site, "GET", "parameters", node="..%2F..%2Fn1").status_code in {401, 404}
+    assert site.refusals("n7") == []
+
+
+def test_parameters_tell_a_node_its_own_and_no_secret(site):
+    """A booted system learns its place, its master and its configuration; secrets stay out."""
+    told = call(site, "GET", "parameters").json()
+    assert told["node"] == "n1"
+    assert told["fqdn"] == "n1.example"
+    assert (told["boot"], told["environment"], told["stage"]) == (1, "live", "inventory")
+    assert told["master"] == {
+        "host": "127.0.0.1",
+        "port": 4506,
+        "publish_port": 4505,
+        "finger": FINGER,
+    }
+    assert told["reports_url"] == f"{BASE}/v1/nodes/n1/reports"
+    assert told["configuration"] == {"ntp": {"servers": ["10.0.0.1"]}, "dns": ["a"]}
+    assert site.token("n1") not in json.dumps(told)
+
+
+def test_references_to_secrets_are_left_out_at_any_depth():
+    """Neither a secret nor the place where it is kept goes out to a boot environment."""
+    values = {"a": [{"password": "p", "b": 1}, "sdb://vault/x"], "c": "env:HOME", "d": {"e": 2}}
+    assert public(values) == {"a": [{"b": 1}], "d": {"e": 2}}
+
+
+def test_the_installer_gets_the_token_for_the_first_boot_of_the_system(site):
+    """While it is being installed, a node gets the token that its own disk will prove itself with."""
+    token = to_installing(site)
+    answer = call(site, "POST", "enrolment", token=token, body={}).json()
+    boots = {(b.generation, b.environment): b for b in site.store.boots("n1")}
+    issued = boots[site.store.node("n1").boot, "local"]
+    assert answer["token"] == tokens.derive(SECRET, "n1", issued.generation, "local")
+    assert answer["expires_at"] == issued.expires_at
+
+
+def test_asking_for_the_enrolment_token_twice_gives_the_same(site):
+    """A lost answer can be asked for again."""
+    token = to_installing(site)
+    first, second = (call(site, "POST", "enrolment", token=token, body={}) for _ in range(2))
+    assert first.json() == second.json()
+
+
+def test_outside_of_an_installation_there_is_no_enrolment_token(site):
+    """The live environment cannot have the token of the installed system."""
+    answer = call(site, "POST", "enrolment", body={})
+    assert answer.status_code == 403
+    assert "no enrolment token in environment 'live'" in site.refusals("n1")[0]
+
+
+def test_the_installed_system_may_report_with_its_enrolment_token(site):
+    """After the installation the token of the node's own disk is the good one."""
+    token = to_installing(site)
+    local = call(site, "POST", "enrolment", token=token, body={}).json()["token"]
+    while site.store.node("n1").state == "installing":
+        site.happen("n1", "stage_succeeded", "jobs")
+    assert site.store.node("n1").state == "enrolling"
+    assert report(site, "progress", token=token).status_code == 401
+    assert report(site, "agent_answered", token=local).json()["state"] == "ready"
+
+
+def test_a_flood_of_refusals_costs_a_bounded_number_of_rows(tmp_path):
+    """Five refusals a minute are journalled, the rest becomes one summary."""
+    with a_site(tmp_path) as site, site.client() as client:
+        site.declare("n1", MAC, UUID, SERIAL, approved=True)
+        boot(site)
+        for _ in range(40):
+            client.get("/v1/nodes/n1/parameters", headers={"Authorization": "Bearer junk"})
+        assert len(site.refusals("n1")) == 5
+        site.now += 61
+        client.portal.call(site.context.summarise)
+        assert site.refusals("n1")[5:] == ["35 more refusals in 60 s, not listed one by one"]
+
+
+def test_too_many_requests_are_told_when_to_come_back(tmp_path):
+    """The limit per address answers 429 with Retry-After."""
+    with a_site(tmp_path, limits=Limits(address_rate=0.5, address_burst=2)) as site:
+        site.declare("n1", MAC, approved=True)
+        boot(site)
+        assert call(site, "GET", "parameters").status_code == 200
+        answer = call(site, "GET", "parameters")
+        assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
+        assert answer.headers["retry-after"] == "2"
+
+
+def test_a_node_cannot_fill_the_journal_with_good_reports(tmp_path):
+    """Even an authenticated node has a bounded rate of reports."""
+    with a_site(tmp_path, limits=Limits(node_rate=1, node_burst=3)) as site:
+        site.declare("n1", MAC, approved=True)
+        boot(site)
+        codes = [report(site, "progress", f"r{i}").status_code for i in range(5)]
+        assert codes == [200, 200, 200, 429, 429]
