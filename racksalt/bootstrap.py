@@ -40,6 +40,8 @@ from racksalt.store import Store
 
 log = logging.getLogger(__name__)
 ENVIRONMENT = "RACKSALT_SETTINGS"
+SITE_SWEEP_S = 3.0
+"""How often the site's files are looked at for new declarations."""
 DEFAULT_PATH = "/etc/racksalt/racksalt.yaml"
 
 
@@ -101,11 +103,23 @@ class App:
     conductor: Conductor
     operations: Operations
     machine: Machine = MACHINE
+    _declared: Declarations | None = None
 
     @property
     def sequences(self) -> Sequences:
         """Return stages and sequences with the site's additions."""
         return self.rules().sequences
+
+    def start(self) -> None:
+        """Carry out effects from now on, and follow what the site's files declare."""
+        self.conductor.start()
+        self.conductor.sweep("site", SITE_SWEEP_S, self._follow_site)
+
+    def _follow_site(self) -> None:
+        declared = self.site.declarations
+        if declared is not self._declared:
+            self.operations.declare()
+            self._declared = declared
 
     def close(self) -> None:
         """End every thread and connection."""

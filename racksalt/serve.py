@@ -35,8 +35,7 @@ def serve(settings: Settings, *, conductor: bool = False) -> None:
     app = open_app(settings)
     try:
         if conductor:
-            app.operations.declare()
-            app.conductor.start()
+            app.start()
         asyncio.run(_serve(app))
     finally:
         app.close()

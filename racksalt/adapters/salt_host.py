@@ -73,8 +73,17 @@ def _proof(hint: Hint) -> dict[str, Any]:
     }
 
 
-def serve(store: Store, conductor: Conductor, opts: Opts, *, stop: threading.Event) -> None:
+def serve(
+    store: Store,
+    conductor: Conductor,
+    opts: Opts,
+    *,
+    start: Callable[[], None],
+    stop: threading.Event,
+) -> None:
     """Run the conductor and the bus reader until ``stop`` is set or the parent process is gone.
+
+    ``start`` sets the conductor to work.
 
     A master that is killed leaves its engines behind; two conductors at work would be safe (effects
     are leased) but one of them would be an orphan with old settings.
@@ -84,7 +93,7 @@ def serve(store: Store, conductor: Conductor, opts: Opts, *, stop: threading.Eve
     stored = jobs.stored if isinstance(jobs, SaltJobs) else None
     reader = BusReader(opts, Inbox(store, conductor.poke), stored=stored)
     reader.start()
-    conductor.start()
+    start()
     log.info("the conductor is at work")
     try:
         while os.getppid() == parent and not stop.wait(_LOOK_S):

@@ -75,14 +75,14 @@ class Conductor:
         tell, store, world = self.writer.note, self.store, self.world
         power = PowerSweep(store, world, tell, lambda: self.rules().machine, settings.workers)
         jobs = JobSweep(store, world, tell, settings.job_lost_s)
-        self._add("work", settings.poll_s, self._look)
-        self._add(
+        self.sweep("work", settings.poll_s, self._look)
+        self.sweep(
             "deadlines", 1.0, lambda: deadlines(store, world, tell), first_s=settings.start_grace_s
         )
-        self._add("jobs", settings.jobs_sweep_s, jobs)
-        self._add("keys", settings.keys_sweep_s, KeySweep(store, world, tell, self.check))
-        self._add("power", settings.power_sweep_s, power)
-        self._add("publish", max(settings.poll_s, 0.1), self._publish)
+        self.sweep("jobs", settings.jobs_sweep_s, jobs)
+        self.sweep("keys", settings.keys_sweep_s, KeySweep(store, world, tell, self.check))
+        self.sweep("power", settings.power_sweep_s, power)
+        self.sweep("publish", max(settings.poll_s, 0.1), self._publish)
 
     def poke(self, sweep: str) -> None:
         """Sweep ``jobs``, ``keys``, ``power`` or ``work`` now, because of a hint."""

@@ -27,6 +27,6 @@ def start():
     opts = dict(__opts__)
     app = open_app(settings_from(opts["racksalt"]["settings"]), salt_opts=opts)
     try:
-        serve(app.store, app.conductor, opts, stop=threading.Event())
+        serve(app.store, app.conductor, opts, start=app.start, stop=threading.Event())
     finally:
         app.close()
