@@ -1,4 +1,7 @@
-"""Every setting, with type, unit, default and meaning. Read once, by ``bootstrap``; nothing else reads settings files."""
+"""Every setting, with type, unit, default and meaning.
+
+Read once, by ``bootstrap``; nothing else reads settings files.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,15 @@ class BootApi(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The REST service on the provisioning network."""
 
     host: str = "127.0.0.1"
+    """Address to listen on: the master's on the provisioning network."""
     port: Port = 8800
+    """Port to listen on; 0 takes a free one."""
     url: str = "http://127.0.0.1:8800"
     """Base address under which nodes reach the boot API."""
     master: str = "127.0.0.1:4506"
     """``host:port`` of the Salt master's request server, as nodes reach it."""
     master_publish_port: Port = 4505
+    """Port of the Salt master's publish server."""
     master_finger: str = ""
     """SHA-256 fingerprint of the master's public key (``salt-key -F master``), pinned by booted nodes."""
     images: str = "http://127.0.0.1:8800/images"
@@ -33,7 +39,9 @@ class GraphqlApi(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The GraphQL service on the operations network."""
 
     host: str = "127.0.0.1"
+    """Address to listen on: the master's on the operations network."""
     port: Port = 8801
+    """Port to listen on; 0 takes a free one."""
 
 
 class ConductorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
