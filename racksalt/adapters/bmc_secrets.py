@@ -49,8 +49,9 @@ class BmcSecrets:
     def resolve(self, secret: str) -> Credential:
         """Return what ``secret``, such as ``file:r1-n3``, stands for."""
         if not secret.startswith(_SCHEME):
+            # Not quoted: somebody may have written the password itself.
             raise SettingsError(
-                f"BMC secret {secret.split(':', maxsplit=1)[0]!r} is not of a known kind",
+                f"a BMC secret must begin with {_SCHEME}",
                 f"write {_SCHEME}NAME and put NAME into {self._path}",
             )
         name = secret[len(_SCHEME) :]
