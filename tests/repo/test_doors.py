@@ -20,9 +20,9 @@ DOORS: dict[str, tuple[str, ...]] = {
     "strawberry": ("graphql_api/*.py",),
     "graphql": ("graphql_api/*.py",),
     "starlette": ("graphql_api/*.py", "racksalt/boot_api/*.py"),
-    "uvicorn": ("graphql_api/*.py", "racksalt/boot_api/*.py", "racksalt/cli*.py"),
+    "uvicorn": ("graphql_api/*.py", "racksalt/boot_api/*.py", "racksalt/serve.py"),
     "typer": ("racksalt/cli*.py",),
-    "rich": ("racksalt/cli*.py",),
+    "rich": ("racksalt/cli*.py", "racksalt/watch.py", "racksalt/lab/demo*.py"),
 }
 
 
