@@ -99,9 +99,10 @@ class Conductor:
             self._dispatcher.stop()
         self.writer.stop()
 
-    def _add(
+    def sweep(
         self, name: str, every_s: float, look: Callable[[], None], first_s: float = 0.0
     ) -> None:
+        """Look at something every ``every_s`` seconds until the conductor stops."""
         self._sweeps[name] = Sweep(name, every_s, look, first_s)
         self._sweeps[name].start()
 
