@@ -2,6 +2,5 @@
 
 from racksalt.boot_api.app import create_app
 from racksalt.boot_api.context import Limits
-from racksalt.boot_api.server import BootServer
 
-__all__ = ["BootServer", "Limits", "create_app"]
+__all__ = ["Limits", "create_app"]
