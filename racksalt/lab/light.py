@@ -73,6 +73,7 @@ class LightAgent:
                 token=token,
                 say=machine.say,
                 rude=machine.fate.rude,
+                timings=machine.bench.acknowledged_s,
             )
         self._up = True
         if self._reporter is not None:

@@ -36,6 +36,8 @@ class Bench:
     pace: float = 1.0
     post_s: float = 1.0
     keep_logs: bool = True
+    acknowledged_s: list[float] = field(default_factory=list)
+    """How long each report took to be acknowledged, as the machines saw it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

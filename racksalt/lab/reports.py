@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -27,9 +28,10 @@ class Reporter:
         token: str,
         say: Callable[[str], None],
         rude: bool = False,
+        timings: list[float] | None = None,
     ) -> None:
         self._caller, self._token, self._say, self._rude = caller, token, say, rude
-        self.url = url
+        self.url, self._timings = url, timings
         self._base = f"{url.rstrip('/')}/v1/nodes/{node}"
 
     async def report(self, event: str, **data: Any) -> dict[str, Any] | None:
@@ -48,8 +50,11 @@ class Reporter:
         pause_s = FIRST_PAUSE_S
         raw = json.dumps(body).encode()
         while True:
+            began = time.perf_counter()
             answer = await self._once(method, path, raw)
             if answer is not None and answer.status < 300:
+                if self._timings is not None:
+                    self._timings.append(time.perf_counter() - began)
                 found = answer.json()
                 return found if isinstance(found, dict) else {}
             if answer is not None and answer.status not in _TRY_AGAIN:
