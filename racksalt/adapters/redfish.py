@@ -48,15 +48,15 @@ class RedfishClient:
 
         self.used_at = time.monotonic()
         self._secret = password
-        self._web = _watched(redfish.webclient)
-        self._web.session_url = None
+        _watch(redfish.webclient.SecureHTTPConnection)
+        _Seen.session_url = None
         self._command = self._do(
             "login",
             lambda: redfish.Command(
                 address, username, password, _pin(certificate_sha256), port=port
             ),
         )
-        self._session_url: str | None = self._web.session_url
+        self._session_url: str | None = _Seen.session_url
 
     def idle_s(self) -> float:
         """Return the seconds since the BMC answered last."""
@@ -97,7 +97,7 @@ class RedfishClient:
     def _do(self, what: str, action: Any) -> Any:
         import pyghmi.exceptions  # noqa: PLC0415 - see the constructor
 
-        self._web.last_status = 0
+        _Seen.status = 0
         try:
             result = action()
         except (pyghmi.exceptions.UnrecognizedCertificate, ssl.SSLCertVerificationError):
@@ -118,7 +118,7 @@ class RedfishClient:
 
     def _error(self, what: str, error: Exception) -> BmcError:
         """Judge by the HTTP status, for pyghmi's exceptions do not carry it."""
-        status = self._web.last_status
+        status = _Seen.status
         text = f"{type(error).__name__} {error}".replace(self._secret, "…")[:200]
         if status in (401, 403):
             return BmcRefusedError(
@@ -141,30 +141,33 @@ def _pin(digest: str | None) -> Any:
     return lambda certificate: hashlib.sha256(certificate).hexdigest() == wanted
 
 
-def _watched(webclient: Any) -> Any:
-    """Return the connection class that pyghmi is made to use: short patience, status and session remembered.
+class _Seen:
+    """What the last response said that pyghmi does not tell. A worker does one thing at a time, so one is enough."""
 
-    pyghmi waits 60 s for a connection and tells nobody the HTTP status; the module's own class is replaced because
-    pyghmi names it in several places. That touches this worker process alone, which does one thing at a time.
+    status = 0
+    session_url: str | None = None
+
+
+def _watch(connection: Any) -> None:
+    """Give pyghmi's connection class a short patience, and have it leave status and session address in `_Seen`.
+
+    pyghmi waits 60 s for a connection and keeps the HTTP status to itself. Its class is changed in place, for it
+    names itself in its own methods; that touches this worker process alone.
     """
-    original = webclient.SecureHTTPConnection
-    if hasattr(original, "last_status"):
-        return original
+    if hasattr(connection, "watched"):
+        return
+    construct, get_response = connection.__init__, connection.getresponse
 
-    class Watched(original):  # type: ignore[misc, valid-type] # pyghmi ships no types
-        last_status = 0
-        session_url: str | None = None
+    def construct_with_patience(self: Any, *args: Any, **named: Any) -> None:
+        construct(self, *args, **{"timeout": REQUEST_S, **named})
 
-        def __init__(self, *args: Any, **named: Any) -> None:
-            named.setdefault("timeout", REQUEST_S)
-            super().__init__(*args, **named)
+    def get_response_and_note(self: Any) -> Any:
+        response = get_response(self)
+        _Seen.status = response.status
+        if response.getheader("X-Auth-Token"):
+            _Seen.session_url = response.getheader("Location")
+        return response
 
-        def getresponse(self) -> Any:
-            response = super().getresponse()
-            Watched.last_status = response.status
-            if response.getheader("X-Auth-Token"):
-                Watched.session_url = response.getheader("Location")
-            return response
-
-    webclient.SecureHTTPConnection = Watched
-    return Watched
+    connection.__init__ = construct_with_patience
+    connection.getresponse = get_response_and_note
+    connection.watched = True
