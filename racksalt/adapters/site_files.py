@@ -122,7 +122,7 @@ class SiteFolder:
         self._clock = clock
         self._lock = threading.RLock()
         self._kept: dict[str, _Kept] = {}
-        self._declared = Declarations()
+        self._declared: Declarations | None = None
         self._documents: dict[str, Any] = {}
         self._broken: list[SiteProblem] = []
         self._senseless: list[SiteProblem] = []
@@ -132,23 +132,36 @@ class SiteFolder:
             )
 
     def declarations(self) -> Declarations:
-        """Return what the files under ``site/`` declare; while they have errors, what they declared before."""
+        """Return what the files under ``site/`` declare; while they have errors, what they declared before.
+
+        Raises InvalidInputError if they have errors and there is no before.
+        """
         with self._lock:
-            kept = [(file, self._read(file, _document_of)) for file in self._site_files()]
-            documents = {file: it.value for file, it in kept if it and it.value is not None}
-            self._broken = [problem for _, it in kept if it for problem in it.problems]
-            if not _are_the_same(documents, self._documents):
-                self._documents = documents
-                declared, self._senseless = declare(documents)
-                if not errors([*self._broken, *self._senseless]):
-                    self._declared = declared
-            return self._declared
+            self._refresh()
+            if self._declared is None:
+                refuse([*self._broken, *self._senseless])
+            return self._declared or Declarations()
+
+    def _refresh(self) -> None:
+        """Take in the files under ``site/`` that changed."""
+        kept = [(file, self._read(file, _document_of)) for file in self._site_files()]
+        documents = {file: it.value for file, it in kept if it and it.value is not None}
+        self._broken = [problem for _, it in kept if it for problem in it.problems]
+        if self._declared is None or not _are_the_same(documents, self._documents):
+            self._documents = documents
+            declared, self._senseless = declare(documents)
+            if not errors([*self._broken, *self._senseless]):
+                self._declared = declared
 
     def _site_files(self) -> list[str]:
         return self._files(DECLARATIONS, _SITE_SUFFIX)
 
     def layers(self, place: Place) -> tuple[Layer, ...]:
-        """Return the layers of one node, lowest first; only their files are looked at."""
+        """Return the layers of one node, lowest first; only their files are looked at.
+
+        Raises InvalidInputError if one of them was never free of errors: a node gets no configuration rather than one
+        with a hole in it.
+        """
         with self._lock:
             found = [self.layer(file) for file in self._files("global", _LAYER_SUFFIX)]
             for kind, name in (("zone", place.zone), ("rack", place.rack), ("node", place.node)):
@@ -157,30 +170,31 @@ class SiteFolder:
             return tuple(layer for layer in found if layer is not None)
 
     def layer(self, file: str) -> Layer | None:
-        """Return one file's layer; None if there is no such file, or nothing in it was ever good."""
+        """Return one file's layer; None if there is no such file. Raises as ``layers`` does."""
         with self._lock:
             kept = self._read(file, _layer_of)
+            if kept and kept.value is None:
+                refuse(kept.problems)
             return kept.value if kept else None
 
     def problems(self) -> list[SiteProblem]:
         """Return the errors of the files that were read so far, as they were when last looked at."""
         with self._lock:
-            self.declarations()
+            self._refresh()
             kept = [it for file in self._kept.values() for it in file.problems]
             return errors([*kept, *self._senseless])
 
     def check(self) -> list[SiteProblem]:
         """Return everything that is wrong with all files: unlike the rest, this reads them all."""
         with self._lock:
-            declared = self.declarations()
+            self._refresh()
             problems = [*self._broken, *self._senseless]
             files = [file for kind in KINDS for file in self._files(kind, _LAYER_SUFFIX)]
-            layers = [layer for file in files if (layer := self.layer(file))]
-            for file in files:
-                kept = self._kept.get(file)
-                problems += kept.problems if kept else []
+            kept = [it for file in files if (it := self._read(file, _layer_of))]
+            problems += [problem for it in kept for problem in it.problems]
+            layers = [it.value for it in kept if it.value is not None]
             problems += check_together(it for it in layers if it.origin.layer == "global")
-            problems += check_owners(files, declared)
+            problems += check_owners(files, self._declared or Declarations())
             problems += self._strays()
             return problems
 

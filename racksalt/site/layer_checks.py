@@ -7,7 +7,7 @@ from typing import Any
 
 from racksalt.site.impact import scope_of
 from racksalt.site.layers import REMOVE, Claim, Layer, Path, claims, colon, lift
-from racksalt.site.pillar import OWN
+from racksalt.site.pillar import FACTS, OWN
 from racksalt.site.problems import SiteProblem, one_of
 from racksalt.site.schema import Declarations
 from racksalt.site.secrets import is_encrypted, is_reference, sounds_secret
@@ -15,8 +15,14 @@ from racksalt.site.secrets import is_encrypted, is_reference, sounds_secret
 
 def check_values(file: str, values: Mapping[str, Any]) -> Iterator[SiteProblem]:
     """Yield what is wrong with one file's values, whatever the other files say."""
-    if OWN in values:
-        yield SiteProblem(file, OWN, "is kept for a node's own facts", "use another key")
+    own = values.get(OWN, {})
+    if not isinstance(own, Mapping):
+        yield SiteProblem(file, OWN, "is not a map", "write its keys below it, indented")
+    else:
+        for key in FACTS:
+            if key in own:
+                hint = "it comes from the store; use another key"
+                yield SiteProblem(file, f"{OWN}:{key}", "is one of a node's own facts", hint)
     yield from _walk(file, values, "")
 
 

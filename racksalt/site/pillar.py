@@ -9,7 +9,9 @@ from typing import Any, Final
 from racksalt.site.site import Site
 
 OWN: Final = "racksalt"
-"""The key of a node's own facts. Layer files may not set it."""
+"""The key of what racksalt itself reads: a node's own facts, and beside them what layers say, e.g. of stages."""
+FACTS: Final = ("node", "zone", "rack", "position_u", "state", "roles", "networks")
+"""The facts below that key. They come from the store; layer files may not set them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,7 @@ def pillar_for(minion_id: str, site: Site, lookup: Lookup) -> dict[str, Any]:
         return {}
     pillar = site.effective(minion_id, facts.rack, facts.zone).plain()
     pillar[OWN] = {
+        **pillar.get(OWN, {}),
         "node": minion_id,
         "zone": facts.zone,
         "rack": facts.rack,

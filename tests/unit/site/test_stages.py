@@ -20,8 +20,9 @@ def additions(**sections: Any) -> dict[str, Any]:
 
 
 def problems(**sections: Any) -> list[str]:
-    """Return the key of each problem in the sections."""
-    return [it.key for it in declare({"site/stages.yaml": sections})[1]]
+    """Return the key of each problem in the sections, on a site with one rack."""
+    site = {"zones": ["z1"], "racks": {"r1": {"zone": "z1"}}, **sections}
+    return [it.key for it in declare({"site/stages.yaml": site})[1]]
 
 
 def test_a_stage_with_a_place_adds_itself_to_the_sequence():
