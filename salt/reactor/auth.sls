@@ -1,7 +1,8 @@
-# A key asks to be accepted: hand its name over. The runner reads the key itself from the key store.
+# A key asks to be accepted. The runner reads the key itself from the key store; what the event says decides nothing.
 {% if data.get("act") in ("pend", "denied") and data.get("autosign_grains", {}).get("racksalt_proof") %}
 racksalt_enroll:
-  runner.racksalt.enroll:
+  runner.racksalt.hint:
     - args:
-        - node: {{ data["id"] | json }}
+        - tag: {{ tag | json }}
+        - data: {{ data | json }}
 {% endif %}

@@ -1,5 +1,6 @@
-# A minion says that it started: hand its name over. The conductor asks the minion itself.
+# A minion says that it started. It is journalled; the conductor asks the minion itself.
 racksalt_minion_started:
-  runner.racksalt.minion_started:
+  runner.racksalt.hint:
     - args:
-        - node: {{ data["id"] | json }}
+        - tag: {{ tag | json }}
+        - data: {{ data | json }}

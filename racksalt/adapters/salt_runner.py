@@ -1,0 +1,56 @@
+"""What the ``racksalt`` runner does beyond the operations: it takes hints in, and knows who asks."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from typing import TYPE_CHECKING, Any
+
+from racksalt.adapters.salt_hints import hint_of
+from racksalt.adapters.salt_host import Inbox
+from racksalt.adapters.salt_keys import SaltKeys
+
+if TYPE_CHECKING:
+    from racksalt.adapters.salt_client import Opts
+    from racksalt.conductor import Conductor
+    from racksalt.store import Store
+
+
+def actor(opts: Opts) -> str:
+    """Return who runs a runner: the minion that came through ``peer_run``, else the local user.
+
+    Salt puts the minion's authenticated id into the runner's options; the master's own id ends in
+    ``_master``, which no node's id can.
+    """
+    asks = str(opts.get("id", ""))
+    if asks.endswith("_master") or not asks:
+        return f"salt-run {getpass.getuser()}"
+    return f"minion {asks}"
+
+
+def take_hint(
+    store: Store, conductor: Conductor, opts: Opts, tag: str, payload: dict[str, Any]
+) -> dict[str, Any]:
+    """Take in one bus event that a reactor handed over; the same event that the engine read counts once.
+
+    The event only names the node: what is checked is the key in the master's key store.
+    """
+    hint = hint_of(tag, payload, time.time())
+    if hint is None:
+        return {"taken": False}
+    Inbox(store, lambda _sweep: None)([hint])
+    if hint.kind == "proof":
+        check_keys(conductor, opts, hint.node)
+    return {"taken": True, "node": hint.node}
+
+
+def check_keys(conductor: Conductor, opts: Opts, node: str) -> dict[str, Any]:
+    """Check the node's waiting keys against the proofs that were seen; the answers are journalled."""
+    waiting = [key for key in SaltKeys(opts).get(node) if not key.accepted]
+    events = conductor.check.events(waiting)
+    outcomes = conductor.handle(events)
+    return {
+        "node": node,
+        "waiting": len(waiting),
+        "answers": [event.name for event in events][: len(outcomes)],
+    }

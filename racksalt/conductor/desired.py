@@ -1,0 +1,111 @@
+"""What Salt states declare of a data centre: things that exist, and nodes that shall be in a rest state.
+
+The same core as the site's files (``racksalt.site.declare``, ``conductor.declare``), for one thing at a
+time and with what the store already knows around it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from racksalt.conductor.declare import declare
+from racksalt.model.errors import InvalidInputError
+from racksalt.model.place import Network, Rack, Zone
+from racksalt.psm.kernel import Kind
+from racksalt.site.declare import declare as read
+from racksalt.site.problems import refuse
+from racksalt.site.schema import Declarations
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from racksalt.conductor.operations import Operations
+
+SOURCE = "a Salt state"
+PLACES = {"zones": Zone, "racks": Rack, "networks": Network}
+KINDS = (*PLACES, "nodes")
+GOALS = ("ready", "commissioned", "retired")
+_COMMANDS = {
+    ("declared", "ready"): "commission",
+    ("declared", "commissioned"): "commission",
+    ("declared", "retired"): "retire",
+    ("discovered", "ready"): "approve",
+    ("discovered", "commissioned"): "approve",
+    ("discovered", "retired"): "retire",
+    ("commissioned", "ready"): "install",
+    ("commissioned", "retired"): "retire",
+    ("ready", "commissioned"): "release",
+    ("ready", "retired"): "retire",
+    ("retired", "ready"): "commission",
+    ("retired", "commissioned"): "commission",
+}
+"""From a rest state towards a goal; a node in problem waits for a person."""
+
+
+def present(
+    operations: Operations, kind: str, name: str, fields: Mapping[str, Any], *, test: bool = False
+) -> dict[str, Any]:
+    """Bring one zone, rack, network or node to what is declared; return what changed (or would).
+
+    Raises:
+        InvalidInputError: the declaration makes no sense; nothing was changed.
+    """
+    if kind not in KINDS:
+        raise InvalidInputError(f"no kind {kind!r}", f"one of {', '.join(KINDS)}")
+    given = {key: value for key, value in fields.items() if value is not None}
+    around, problems = read({SOURCE: {**_around(operations, kind, given), kind: {name: given}}})
+    refuse(problems)
+    one: dict[str, Any] = {kind: {name: getattr(around, kind)[name]}}
+    if kind == "nodes":
+        one |= {"racks": around.racks, "zones": around.zones}
+    wanted = Declarations(policy=operations.site.declarations.policy, **one)
+    return declare(operations.store, wanted, operations.clock(), test=test)
+
+
+def desire(
+    operations: Operations, node: str, goal: str, actor: str, *, test: bool = False
+) -> dict[str, Any]:
+    """Send a node on its way to ``goal`` unless it is there or on its way.
+
+    Returns:
+        ``{"result": True | False | None, "comment", "changes"}``, as Salt states have it: False for a
+        node that only a person can send on, None for what would be done in test mode.
+    """
+    if goal not in GOALS:
+        raise InvalidInputError(f"no goal {goal!r}", f"one of {', '.join(GOALS)}")
+    found = operations.store.node(node)
+    if found.state == goal:
+        return _told(True, f"{node} is {goal}")
+    kind = operations.conductor.rules().machine.states[found.state].kind
+    if kind is Kind.PROBLEM:
+        return _told(False, f"{node} is in problem: {found.reason}; recover it by hand")
+    if kind is Kind.BUSY:
+        return _told(True, f"{node} is {found.state}, on its way to {found.goal}")
+    command = _COMMANDS.get((found.state, goal))
+    if command is None:
+        return _told(False, f"nothing leads a node from {found.state} to {goal}")
+    changes = {"state": {"old": found.state, "new": goal}, "command": command}
+    if test:
+        return {**_told(None, f"{node} would get the command {command}"), "changes": changes}
+    asked = goal if goal in ("ready", "commissioned") and command == "commission" else None
+    answer = operations.run(command, [node], actor, goal=asked)
+    if answer["refused"]:
+        return _told(False, str(answer["refused"][0]["message"]))
+    return {**_told(True, f"{node} got the command {command}"), "changes": changes}
+
+
+def _around(operations: Operations, kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the places that a declaration may refer to, as the store has them."""
+    if kind not in ("nodes", "racks", "networks"):
+        return {}
+    racks = {
+        rack.name: {"zone": rack.zone, "height_u": rack.height_u}
+        for rack in operations.store.all_of(Rack)
+        if kind == "nodes" and rack.name == given.get("rack")
+    }
+    zones: dict[str, Any] = {zone.name: {} for zone in operations.store.all_of(Zone)}
+    return {"zones": zones, "racks": racks} if kind == "nodes" else {"zones": zones}
+
+
+def _told(result: bool | None, comment: str) -> dict[str, Any]:
+    return {"result": result, "comment": comment, "changes": {}}
