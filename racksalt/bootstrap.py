@@ -16,7 +16,6 @@ from racksalt.adapters.secret_files import Secrets, open_secrets
 from racksalt.adapters.settings_file import read_settings
 from racksalt.adapters.simulated import (
     Links,
-    NullAnnouncer,
     NullKeys,
     SimulatedJobs,
     SimulatedPower,
@@ -180,7 +179,7 @@ def _world(settings: Settings, salt_opts: Mapping[str, Any] | None) -> World:
     if settings.simulated:
         jobs["light"] = SimulatedJobs(settings.simulated, links)
     keys: Any = NullKeys()
-    announcer: Any = NullAnnouncer()
+    announcer: Any = None
     if salt_opts is not None:
         # Salt is imported only where there is a master: it costs half a second.
         from racksalt.adapters.salt_bus import SaltAnnouncer

@@ -29,8 +29,13 @@ class Inbox:
     Proofs are kept for nodes that racksalt knows; anybody can send any number of others.
     """
 
-    def __init__(self, store: Store, poke: Callable[[str], None]) -> None:
-        self._store, self._poke = store, poke
+    def __init__(
+        self,
+        store: Store,
+        poke: Callable[[str], None],
+        returned: Callable[[Sequence[str]], None],
+    ) -> None:
+        self._store, self._poke, self._returned = store, poke, returned
 
     def __call__(self, hints: Sequence[Hint]) -> None:
         """Store the batch; raises StoreError when nothing was written."""
@@ -44,8 +49,7 @@ class Inbox:
                 transaction.proofs_put(rows)
         if proofs:
             self._poke("keys")
-        if any(hint.kind == "returned" for hint in hints):
-            self._poke("jobs")
+        self._returned([hint.data["jid"] for hint in hints if hint.kind == "returned"])
         if events:
             self._poke("work")
 
@@ -91,7 +95,7 @@ def serve(
     parent = os.getppid()
     jobs = conductor.world.jobs.get("salt")
     stored = jobs.stored if isinstance(jobs, SaltJobs) else None
-    reader = BusReader(opts, Inbox(store, conductor.poke), stored=stored)
+    reader = BusReader(opts, Inbox(store, conductor.poke, conductor.returned), stored=stored)
     reader.start()
     start()
     log.info("the conductor is at work")

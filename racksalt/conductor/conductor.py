@@ -21,6 +21,10 @@ from racksalt.store import Store
 from racksalt.wire import state_payload, state_tag
 
 log = logging.getLogger(__name__)
+BEAT_S = 2.0
+SILENT_S = 6.0
+"""A conductor that was silent for so long is dead: others take over what it holds."""
+MARK_S = 1.0
 PUBLISHED = "published"
 """The mark that says up to which journal entry transitions were published."""
 
@@ -48,6 +52,8 @@ class Conductor:
         self._sweeps: dict[str, Sweep] = {}
         self._pulse = 0
         self._published = 0
+        self._marked = 0.0
+        self._jobs: JobSweep | None = None
 
     async def submit(self, event: Event) -> Outcome:
         """Take in an event; return its outcome after the commit.
@@ -75,6 +81,9 @@ class Conductor:
         tell, store, world = self.writer.note, self.store, self.world
         power = PowerSweep(store, world, tell, lambda: self.rules().machine, settings.workers)
         jobs = JobSweep(store, world, tell, settings.job_lost_s)
+        self._jobs = jobs
+        self._beat()
+        self.sweep("beat", BEAT_S, self._beat)
         self.sweep("work", settings.poll_s, self._look)
         self.sweep(
             "deadlines", 1.0, lambda: deadlines(store, world, tell), first_s=settings.start_grace_s
@@ -82,7 +91,14 @@ class Conductor:
         self.sweep("jobs", settings.jobs_sweep_s, jobs)
         self.sweep("keys", settings.keys_sweep_s, KeySweep(store, world, tell, self.check))
         self.sweep("power", settings.power_sweep_s, power)
-        self.sweep("publish", max(settings.poll_s, 0.1), self._publish)
+        if world.announcer is not None:
+            self.sweep("publish", max(settings.poll_s, 0.1), self._publish)
+
+    def returned(self, jids: Sequence[str]) -> None:
+        """Look up these jobs now: something said that they ended."""
+        if self._jobs is not None and jids:
+            self._jobs.hint(jids)
+            self.poke("jobs")
 
     def poke(self, sweep: str) -> None:
         """Sweep ``jobs``, ``keys``, ``power`` or ``work`` now, because of a hint."""
@@ -106,6 +122,13 @@ class Conductor:
         self._sweeps[name] = Sweep(name, every_s, look, first_s)
         self._sweeps[name].start()
 
+    def _beat(self) -> None:
+        with self.store.write() as tx:
+            freed = tx.beat(self.writer.owner, self.world.clock(), SILENT_S)
+        if freed:
+            log.info("took over %s effects of a conductor that is gone", freed)
+            self.writer.look()
+
     def _look(self) -> None:
         pulse = self.store.pulse()
         if pulse != self._pulse or self.store.is_due(self.world.clock()):
@@ -115,10 +138,13 @@ class Conductor:
     def _publish(self) -> None:
         entries = self.store.journal(self._published, 500)
         for entry in entries:
-            if entry.kind == "transition":
-                self.world.announcer.publish(
-                    state_tag(entry.node, entry.to_state), state_payload(entry)
-                )
+            if entry.kind == "transition" and self.world.announcer is not None:
+                tag = state_tag(entry.node, entry.to_state)
+                self.world.announcer.publish(tag, state_payload(entry))
+        now = self.world.clock()
+        if entries and now - self._marked > MARK_S:
+            # Published again after a crash in between: announcements may repeat, they never lack.
+            self._marked = now
+            self.store.set_mark(PUBLISHED, entries[-1].seq)
         if entries:
             self._published = entries[-1].seq
-            self.store.set_mark(PUBLISHED, self._published)

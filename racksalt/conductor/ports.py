@@ -126,7 +126,7 @@ class World:
     power: dict[str, Power]
     jobs: dict[str, Jobs]
     keys: Keys
-    announcer: Announcer
+    announcer: Announcer | None = None
     agent_poll_s: float = 2.0
 
     def power_of(self, bmc: Bmc) -> Power:

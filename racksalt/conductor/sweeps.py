@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -21,6 +22,8 @@ from racksalt.psm.kernel import Kind, Machine
 from racksalt.store import Store
 
 log = logging.getLogger(__name__)
+FULL_SWEEP_S = 5.0
+"""How long hints about single jobs may put off a look at all of them."""
 Tell = Callable[[Sequence[Event]], None]
 
 
@@ -80,10 +83,27 @@ class JobSweep:
     def __init__(self, store: Store, world: World, tell: Tell, lost_s: float) -> None:
         self.store, self.world, self.tell, self.lost_s = store, world, tell, lost_s
         self._asked: dict[str, float] = {}
+        self._hinted: deque[str] = deque()
+        self._full_at = 0.0
+
+    def hint(self, jids: Iterable[str]) -> None:
+        """Look at these jobs first: their results are said to be there."""
+        self._hinted.extend(jids)
 
     def __call__(self) -> None:
-        """One sweep over all nodes that run a job."""
+        """Look up the jobs that were hinted at; all that run when there was no hint, or none for a while."""
+        hinted = {self._hinted.popleft() for _ in range(len(self._hinted))}
+        now = self.world.clock()
+        if hinted and now - self._full_at < FULL_SWEEP_S:
+            self._look([node for node in self.store.running() if node.job in hinted])
+            return
+        self._full_at = now
         running = self.store.running()
+        self._look(running)
+        known = {node.job for node in running}
+        self._asked = {jid: at for jid, at in self._asked.items() if jid in known}
+
+    def _look(self, running: Sequence[Node]) -> None:
         agents: dict[str, list[Node]] = {}
         for node in running:
             agents.setdefault(node.agent, []).append(node)
@@ -93,9 +113,6 @@ class JobSweep:
             self.tell([self._result(result) for result in found])
             ended = {result.jid for result in found}
             self._lost([node for node in nodes if node.job not in ended])
-        self._asked = {
-            jid: at for jid, at in self._asked.items() if any(node.job == jid for node in running)
-        }
 
     def _lost(self, nodes: Iterable[Node]) -> None:
         now = self.world.clock()

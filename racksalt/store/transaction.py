@@ -30,6 +30,9 @@ Noun = TypeVar("Noun")
 IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 OUT = t.outbox.c
 
+CONDUCTOR = "conductor/"
+"""How the marks begin that say when a conductor was last alive."""
+
 _NODES = query(Node).where(t.nodes.c.id.in_(IDS))
 _BOOTS = query(Boot).where(t.boots.c.node.in_(IDS))
 _HARDWARE = query(Hardware).where(t.hardware.c.node.in_(IDS))
@@ -226,6 +229,20 @@ class Transaction:
                 {"ids": [row.id for row in rows]},
             )
         return [effect_of(row) for row in rows]
+
+    def beat(self, owner: str, now: float, silent_s: float) -> int:
+        """Say that this conductor lives; free what conductors hold that were silent too long. Return how much."""
+        name = f"{CONDUCTOR}{owner}"
+        if not self.change(t.marks, {"name": name}, value=int(now)):
+            self.insert(t.marks, [{"name": name, "value": int(now)}])
+        silent = (t.marks.c.name.startswith(CONDUCTOR), t.marks.c.value < int(now - silent_s))
+        self.connection.execute(delete(t.marks).where(*silent))
+        living = select(func.substr(t.marks.c.name, len(CONDUCTOR) + 1)).where(
+            t.marks.c.name.startswith(CONDUCTOR)
+        )
+        orphaned = and_(OUT.lease_owner.is_not(None), OUT.lease_owner.not_in(living))
+        freed = update(t.outbox).where(orphaned).values(lease_owner=None, lease_until=None)
+        return self.connection.execute(freed).rowcount
 
     def add_effects(self, rows: Sequence[dict[str, Any]]) -> None:
         """Add outbox rows."""
