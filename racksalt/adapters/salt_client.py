@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import salt.client
 import salt.config
 import salt.exceptions
+import salt.utils.args
 
+from racksalt import wire
 from racksalt.model.errors import AgentUnreachableError, NotFoundError
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 Opts = dict[str, Any]
 PUBLISH_TIMEOUT_S = 10
+ASK_AGAIN_S = 1.0
 _SETTLE_S = 0.25  # a return's event comes before its file in the job cache
 
 
@@ -69,12 +72,12 @@ class SaltClient:
         Raises NotFoundError when no such minion has an accepted key, AgentUnreachableError when
         the master does not take the job.
         """
+        client = self.local()
         try:
-            found = self.local().run_job(
+            found = client.pub(
                 list(nodes),
                 fun,
-                arg=list(arg),
-                kwarg=kwarg or {},
+                salt.utils.args.condition_input(list(arg), kwarg),
                 tgt_type="list",
                 jid=jid,
                 timeout=PUBLISH_TIMEOUT_S,
@@ -82,12 +85,9 @@ class SaltClient:
             )
         except salt.exceptions.SaltException as error:
             self.forget()
-            if "could not resolve minions" in str(error):
-                message = f"none of {', '.join(nodes)[:200]} has an accepted key on this master"
-                raise NotFoundError(message, "see salt-key -L") from error
             message = f"the Salt master did not take the job {fun}: {error}"
             raise AgentUnreachableError(message, "is salt-master running?") from error
-        if not found:
+        if not found or not found.get("jid"):
             message = f"none of {', '.join(nodes)[:200]} has an accepted key on this master"
             raise NotFoundError(message, "see salt-key -L")
         return str(found["jid"])
@@ -103,32 +103,44 @@ class SaltClient:
     ) -> dict[str, Any]:
         """Run ``fun`` on the minions and return ``{minion: return}`` of those that answered in time.
 
-        Minions without an accepted key are left out. A minion whose function failed is left out too.
+        A minion that is just connecting misses a publication, so those that are silent are asked
+        again every ASK_AGAIN_S. A minion without an accepted key or with a failed function is left out.
         """
-        missing = set(nodes)
-        if not missing:
-            return {}
+        missing, answers, jids = set(nodes), dict[str, Any](), list[str]()
         deadline = time.monotonic() + timeout_s
-        jid = self.publish(sorted(missing), fun, arg, listen=True)
-        answers: dict[str, Any] = {}
-        hinted: set[str] = set()
         while missing:
             left = deadline - time.monotonic()
-            heard = self._hear(jid, min(max(left, 0.0), _SETTLE_S)) & missing
-            hinted |= heard
-            if left <= 0 or (hinted and (not heard or hinted >= missing)):
-                found = {node: ret for node, ret in self.stored(jid).items() if node in missing}
-                answers.update(found)
-                missing -= found.keys()
-                hinted -= found.keys()
             if left <= 0:
                 break
-        self.local().event.unsubscribe(f"salt/job/{jid}")
+            try:
+                jids.append(self.publish(sorted(missing), fun, arg, listen=True))
+            except NotFoundError:
+                break
+            self._gather(jids, missing, answers, time.monotonic() + min(left, ASK_AGAIN_S))
         return {node: ret.get("return") for node, ret in answers.items() if not ret.get("retcode")}
 
-    def _hear(self, jid: str, wait_s: float) -> set[str]:
-        """Return who seems to have answered within ``wait_s``: a hint, since events can be forged."""
+    def _gather(
+        self, jids: Sequence[str], missing: set[str], answers: dict[str, Any], until: float
+    ) -> None:
+        """Move minions from ``missing`` to ``answers`` until all have answered or time is over."""
+        hinted: set[str] = set()
+        while missing:
+            left = until - time.monotonic()
+            heard = self._hear(min(max(left, 0.0), _SETTLE_S)) & missing
+            hinted |= heard
+            if left <= 0 or (hinted and (not heard or hinted >= missing)):
+                for jid in jids:
+                    found = {n: ret for n, ret in self.stored(jid).items() if n in missing}
+                    answers.update(found)
+                    missing -= found.keys()
+                hinted &= missing
+            if left <= 0:
+                return
+
+    def _hear(self, wait_s: float) -> set[str]:
+        """Return who seems to have returned a job within ``wait_s``: a hint, since events can be forged."""
         event = self.local().event.get_event(
-            wait=max(wait_s, 0.01), tag=f"salt/job/{jid}/ret/", full=True, auto_reconnect=True
+            wait=max(wait_s, 0.01), tag="salt/job/", full=True, auto_reconnect=True
         )
-        return {event["tag"].rsplit("/", 1)[-1]} if event else set()
+        returned = wire.job_returned(event["tag"]) if event else None
+        return {returned[1]} if returned else set()
