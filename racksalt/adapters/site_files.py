@@ -291,21 +291,34 @@ def _document_of(file: str, content: bytes) -> tuple[Any, list[SiteProblem]]:
         return None, [SiteProblem(file, "", f"line {line} looks like Jinja", hint)]
     if len(content) > _MOST_BYTES:
         return None, [SiteProblem(file, "", "is over 16 MiB", "split it")]
-    loader = _Loader(text)
     try:
+        if _is_too_deep(text):
+            return None, [SiteProblem(file, "", "is nested too deeply", "mend the YAML")]
+        loader = _Loader(text)
         value = loader.get_single_data()
         faults = [*loader.faults, *_bounds(value)]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = f"line {mark.line + 1}: " if mark else ""
         faults = [f"{at}{error.problem or error.context}"]
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         faults = [str(error).partition("\n")[0]]
-    finally:
-        loader.dispose()
     if faults:
         return None, [SiteProblem(file, "", fault, "mend the YAML") for fault in faults]
     return {} if value is None else value, []
+
+
+def _is_too_deep(text: str) -> bool:
+    """Return whether maps and lists nest beyond bounds. The C parser would crash the process with some 10,000."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _MOST_DEPTH:
+                return True
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return False
 
 
 def _bounds(value: Any) -> list[str]:
@@ -316,7 +329,7 @@ def _bounds(value: Any) -> list[str]:
         item, depth = waiting.pop()
         seen += 1
         if depth > _MOST_DEPTH or seen > _MOST_VALUES:
-            return ["is nested too deeply or has too many values (an alias that holds itself?)"]
+            return ["is nested too deeply or has too many values: an alias that holds itself?"]
         children: Iterable[Any] = ()
         if isinstance(item, dict):
             children = item.values()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -65,7 +66,8 @@ def parse(
         where.say("", f"is {_kind(body)}, not a map", "write its fields below it, indented")
         return None
     before = len(where.problems)
-    types = {name: hint for name, hint in get_type_hints(cls).items() if name not in given}
+    hints = _types(cls)  # type: ignore[arg-type]  # mypy takes a type variable's class for unhashable
+    types = {name: hint for name, hint in hints.items() if name not in given}
     for name in body:
         if name not in types and name not in skip:
             where.say(str(name), "no such field", one_of(str(name), list(types)))
@@ -78,6 +80,12 @@ def parse(
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             where.say(field.name, "is missing", f"add `{field.name}:`")
     return cls(**values) if len(where.problems) == before else None
+
+
+@lru_cache(maxsize=64)
+def _types(cls: type) -> dict[str, Any]:
+    # Resolving annotations takes longer than all the rest, and sites have thousands of nodes.
+    return get_type_hints(cls)
 
 
 def _convert(value: Any, hint: Any, name: str, where: Section) -> Any:
