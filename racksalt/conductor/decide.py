@@ -7,7 +7,7 @@ from typing import Any
 
 from racksalt.conductor.view import Rules, View, environment, facts, first_stage, next_stage
 from racksalt.model.event import EntryKind, Event
-from racksalt.model.node import Boot, Node
+from racksalt.model.node import Boot, BootEnvironment, Node
 from racksalt.psm.kernel import Kind, Transition
 from racksalt.psm.sequences import Stage
 
@@ -84,31 +84,13 @@ def _apply(view: View, event: Event, rules: Rules, row: Transition, jid: str) ->
     node = _counted(node, view, event, row, stage)
     boots = list(_redeemed(view, event))
     if "new_boot" in row.effects:
-        env = environment(view, rules, row.target, stage)
+        env = environment(rules, row.target, stage)
         node = replace(node, boot=node.boot + 1, boot_environment=env, job=None, job_since=None)
         # A boot from the node's own disk hands out no token: the system has that of its enrolment.
-        ttl = 0 if env == "local" else rules.token_ttl_s
-        boots.append(
-            Boot(
-                node=node.id,
-                generation=node.boot,
-                environment=env,
-                issued_at=view.now,
-                expires_at=view.now + ttl,
-            )
-        )
+        boots.append(_issued(node, env, view.now, 0 if env == "local" else rules.token_ttl_s))
     boots = _taken(boots, view, event, node)
     if "issue_enrolment" in row.effects:
-        expires = view.now + rules.token_ttl_s
-        boots.append(
-            Boot(
-                node=node.id,
-                generation=node.boot,
-                environment="local",
-                issued_at=view.now,
-                expires_at=expires,
-            )
-        )
+        boots.append(_issued(node, "local", view.now, rules.token_ttl_s))
     if "approve" in row.effects:
         node = replace(node, approved=True)
     node = _job(node, event, row, jid, view.now)
@@ -127,6 +109,12 @@ def _apply(view: View, event: Event, rules: Rules, row: Transition, jid: str) ->
         boots=tuple(boots),
         inventory=_inventory(event, row),
         void=_void(row, moved),
+    )
+
+
+def _issued(node: Node, env: BootEnvironment, now: float, ttl_s: float) -> Boot:
+    return Boot(
+        node=node.id, generation=node.boot, environment=env, issued_at=now, expires_at=now + ttl_s
     )
 
 
@@ -161,7 +149,7 @@ def _moved(node: Node, view: View, event: Event, rules: Rules, row: Transition) 
         job_since=None,
         boot_environment=env,
         origin=row.source if trouble else None,
-        reason=_reason(view, event, rules) if trouble else None,
+        reason=_reason(view, event) if trouble else None,
         goal=_goal(node, event),
     )
 
@@ -176,7 +164,7 @@ def _goal(node: Node, event: Event) -> str:
     return str(event.data.get("goal") or asked.get(event.name) or node.goal)
 
 
-def _reason(view: View, event: Event, rules: Rules) -> str:
+def _reason(view: View, event: Event) -> str:
     node = view.node
     if event.data.get("message"):
         where = f"stage {node.stage}: " if event.name in JOB_EVENTS and node.stage else ""
@@ -187,7 +175,8 @@ def _reason(view: View, event: Event, rules: Rules) -> str:
         "power_lost": f"the power went off by itself in {node.state!r}{tries}",
         "agent_silent": f"the node started again by itself and its agent is silent{tries}",
         "stage_lost": f"the job of stage {node.stage!r} vanished{tries}",
-        "inventory_reported": "its serial number or system UUID is not that of this node: an imposter or a replaced board",
+        "inventory_reported": "its serial number or system UUID is not that of this node: "
+        "an imposter or a replaced board",
     }
     return told.get(event.name, event.name)
 

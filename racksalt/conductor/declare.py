@@ -26,7 +26,7 @@ def declare(store: Store, site: Declarations, now: float, *, test: bool = False)
             ("racks", site.racks),
             ("networks", site.networks),
         ):
-            _places(tx, store, kind, wanted, changes, test)
+            _places(tx, kind, wanted, changes, test)
         present = tx.nodes(site.nodes)
         known = tx.bmcs(site.nodes), tx.hardware(site.nodes)
         seq = tx.head()
@@ -42,7 +42,6 @@ def declare(store: Store, site: Declarations, now: float, *, test: bool = False)
 
 def _places(
     tx: Transaction,
-    store: Store,
     kind: str,
     wanted: dict[str, Any],
     changes: dict[str, Any],

@@ -73,7 +73,10 @@ class Jobs(Protocol):
         ...
 
     def lost(self, jid: str, node: str) -> bool:
-        """Ask the agent: is this job neither running nor finished with a kept result? (A kept result is stored first.)"""
+        """Ask the agent: is this job neither running nor finished with a kept result?
+
+        A result that the agent has kept is stored first.
+        """
         ...
 
     def answering(self, nodes: Sequence[str], timeout_s: float) -> set[str]:

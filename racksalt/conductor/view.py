@@ -82,7 +82,7 @@ def first_stage(view: View, rules: Rules, state: str) -> Stage | None:
     return rules.sequences.following(sequence, None, view.place) if sequence else None
 
 
-def environment(view: View, rules: Rules, state: str, stage: Stage | None) -> BootEnvironment:
+def environment(rules: Rules, state: str, stage: Stage | None) -> BootEnvironment:
     """Return what a node in ``state`` about to run ``stage`` must boot."""
     return stage.environment if stage else rules.machine.states[state].boots
 

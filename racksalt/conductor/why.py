@@ -57,7 +57,7 @@ def why(
         else {"seq": last.seq, "event": last.event, "message": last.message},
         "refused": [entry.message for entry in recent if entry.kind == "refused"][:5],
         "what_to_do": _remedy(node, state.kind, errors),
-        "legal": [event for event in machine.legal(node.state)],
+        "legal": machine.legal(node.state),
         "pending": list(pending),
     }
 

@@ -7,7 +7,10 @@ from typing import Literal
 
 PowerState = Literal["on", "off", "unknown"]
 BootEnvironment = Literal["live", "installer", "local", "hold"]
-"""What PXE gives: ``live`` (a Salt minion in memory), ``installer``, ``local`` (own disk), ``hold`` (wait and ask again)."""
+"""What PXE gives.
+
+``live`` (a Salt minion in memory), ``installer``, ``local`` (own disk), ``hold`` (wait and ask again).
+"""
 Agent = Literal["salt", "light"]
 """How stages reach the node: a Salt minion, or the light agent of a simulated fleet."""
 BmcProtocol = Literal["ipmi", "redfish", "simulated"]

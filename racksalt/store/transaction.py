@@ -134,7 +134,7 @@ class Transaction:
         if not nouns:
             return
         table = NOUNS[type(nouns[0])]
-        keys = [c for c in table.primary_key.columns]
+        keys = list(table.primary_key.columns)
         gone = [{f"_{c.name}": getattr(noun, c.name) for c in keys} for noun in nouns]
         self.connection.execute(
             delete(table).where(*(c == bindparam(f"_{c.name}") for c in keys)), gone
