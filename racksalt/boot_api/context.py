@@ -54,6 +54,9 @@ class Limits:
     unknown_rate: float = 100.0
     """MACs that are not known yet, all together: each may become a node."""
     unknown_burst: float = 2000.0
+    boot_rate: float = 0.2
+    """Boot requests of one node: each is a row of the journal, and a boot takes half a minute."""
+    boot_burst: float = 20.0
     node_rate: float = 5.0
     """Accepted reports of one node: each is a row of the journal."""
     node_burst: float = 100.0
@@ -96,6 +99,7 @@ class Context:
         self.views = Batcher[str, View | None](self._views, self.threads)
         self.by_address = TokenBuckets[str](limits.address_rate, limits.address_burst)
         self.unknown = TokenBuckets[None](limits.unknown_rate, limits.unknown_burst)
+        self.boots_of_node = TokenBuckets[str](limits.boot_rate, limits.boot_burst)
         self.by_node = TokenBuckets[str](limits.node_rate, limits.node_burst)
         self.refusals = Sampler[str](limits.refusals_per_minute)
         self.turned_away = Sampler[str](1)

@@ -129,7 +129,10 @@ class Pxe:
         return await self._told(asked, outcome)
 
     async def _known(self, asked: Asked, node: str) -> str:
-        outcome = await self._context.conductor.submit(self._event(asked, node))
+        context = self._context
+        if context.boots_of_node.wait_s(node, context.monotonic()):
+            return _hold(asked, f"{node} asks for a boot again and again")
+        outcome = await context.conductor.submit(self._event(asked, node))
         return await self._told(asked, outcome)
 
     def _event(self, asked: Asked, node: str) -> Event:

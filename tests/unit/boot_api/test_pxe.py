@@ -193,6 +193,17 @@ def test_an_address_that_asks_too_often_is_held(tmp_path):
         assert "too many requests from 10.0.0.7" in script
 
 
+def test_a_boot_loop_does_not_fill_the_journal(tmp_path):
+    """A machine that resets again and again, or who plays it, is held after its share of boots."""
+    with a_site(tmp_path, limits=Limits(boot_rate=0.1, boot_burst=3)) as site:
+        site.declare("n1", MAC, UUID, SERIAL, approved=True)
+        held = [is_hold(ask(site)) for _ in range(6)]
+        assert held == [False] * 3 + [True] * 3
+        assert site.store.head() == 3
+        site.now += 10
+        assert not is_hold(ask(site))
+
+
 def test_who_does_not_say_who_it_is_is_asked(site):
     """A request without a MAC gets the script that fills in iPXE's own variables."""
     script = site.client().get("/v1/boot/script").text
