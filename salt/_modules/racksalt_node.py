@@ -40,7 +40,7 @@ def show(node=None):
 
 def place():
     """
-    Return where this node stands, as its pillar says.
+    Return where this node stands, as its pillar says: ``zone, rack, position_u``.
 
     CLI Example:
 
@@ -48,21 +48,21 @@ def place():
 
         salt 'r1n1' racksalt_node.place
     """
-    return __salt__["pillar.get"]("racksalt:place", {}, unmask=True)
+    own = __salt__["pillar.get"]("racksalt", {}, unmask=True)
+    return {key: own.get(key) for key in ("zone", "rack", "position_u")}
 
 
-def peers(role=None):
+def roles():
     """
-    Return the nodes that have a role, or all roles with their nodes, as this node's pillar says.
+    Return the roles of this node, as its pillar says.
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt 'r1n1' racksalt_node.peers database
+        salt 'r1n1' racksalt_node.roles
     """
-    roles = __salt__["pillar.get"]("racksalt:peers", {}, unmask=True)
-    return roles if role is None else roles.get(role, [])
+    return __salt__["pillar.get"]("racksalt:roles", [], unmask=True)
 
 
 def declare(kind, name, fields, test=False):

@@ -7,4 +7,5 @@ racksalt_base_node_file:
     - mode: "0644"
     - dataset:
         node: {{ grains["id"] }}
-        place: {{ salt["pillar.get"]("racksalt:place", {}) | json }}
+        place: {{ salt["racksalt_node.place"]() | json }}
+        roles: {{ salt["racksalt_node.roles"]() | json }}
