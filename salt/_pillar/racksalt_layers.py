@@ -9,9 +9,9 @@ Pillar from the layers global, zone, rack and node, and the minion's own facts u
     racksalt:
       settings: /etc/racksalt/racksalt.yaml
 
-A minion is known by its id, which is bound to its key; its grains decide nothing. An id that racksalt does not know gets
-nothing. When the layers cannot be read, the reason goes to the master's log: what Salt tells the minion may not name
-other nodes.
+A minion is known by its id, which is bound to its key; its grains decide nothing. An id that racksalt does not know
+gets nothing. When the layers cannot be read, the reason goes to the master's log: what Salt tells the minion may not
+name other nodes.
 """
 
 import logging

@@ -1,0 +1,33 @@
+"""What a minion may know of itself, read from the store: two statements, whatever the size of the site."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from racksalt.model.errors import NotFoundError
+from racksalt.model.node import Address
+from racksalt.site.pillar import Lookup, NodeFacts
+from racksalt.store import Store
+
+
+def facts_from(store: Store) -> Lookup:
+    """Return a lookup of a node's own facts. Where its BMC is reached is not among them."""
+
+    def lookup(node: str) -> NodeFacts | None:
+        try:
+            found = store.node(node)
+        except NotFoundError:
+            return None
+        addresses: dict[str, list[str]] = defaultdict(list)
+        for address in store.parts(Address, node):
+            if address.network is not None and address.kind != "bmc":
+                addresses[address.network].append(address.address)
+        return NodeFacts(
+            zone=found.zone,
+            rack=found.rack,
+            position_u=found.position_u,
+            state=found.state,
+            addresses=addresses,
+        )
+
+    return lookup
