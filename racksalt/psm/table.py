@@ -19,6 +19,8 @@ NEW_BOOT = ("new_boot", "power_cycle")
 """A boot that racksalt asked for: a new boot token, then power off and on with the network first."""
 REBOOT = ("new_boot", "revoke_key", "power_cycle")
 """A boot into another system: the old minion key is worth nothing any more."""
+PARK = ("revoke_key",)
+"""A parked node is trusted no more; sending it on brings a boot with a new key."""
 
 # fmt: off
 STATES = (
@@ -92,14 +94,14 @@ TRANSITIONS = (
         T(at, "agent_answered",     "job_running",      at),
         T(at, "agent_answered",     None,               at, ("run_stage",)),
         T(at, "agent_silent",       "has_retries",      at, REBOOT),
-        T(at, "agent_silent",       None,               "problem"),
+        T(at, "agent_silent",       None,               "problem", PARK),
         T(at, "stage_succeeded",    "more_stages_here", at, ("run_stage",)),
         T(at, "stage_succeeded",    "more_stages",      at, REBOOT),
         T(at, "stage_failed",       "has_retries",      at, ("run_stage",)),
-        T(at, "stage_failed",       None,               "problem"),
+        T(at, "stage_failed",       None,               "problem", PARK),
         T(at, "stage_lost",         "has_retries",      at, ("ask_agent",)),
-        T(at, "stage_lost",         None,               "problem"),
-        T(at, "inventory_reported", "identity_conflicts", "problem", ("revoke_key",)),
+        T(at, "stage_lost",         None,               "problem", PARK),
+        T(at, "inventory_reported", "identity_conflicts", "problem", PARK),
         T(at, "inventory_reported", None,               at, ("record_inventory",)),
     )),
     T("commissioning", "stage_succeeded",    "install_here",       "installing",    ("run_stage",)),
@@ -135,10 +137,10 @@ TRANSITIONS = (
     # Trouble: every busy state has a budget, then parks with the reason; a person sends it on.
     *(row for s in STATES if s.kind is BUSY for row in (
         T(s.name, "deadline_passed", "has_retries", s.name, NEW_BOOT if s.name in AWAITING_BOOT else REBOOT),
-        T(s.name, "deadline_passed", None, "problem"),
+        T(s.name, "deadline_passed", None, "problem", PARK if s.name in SEQUENCED else ()),
         T(s.name, "power_lost", "has_retries", s.name, NEW_BOOT if s.name in AWAITING_BOOT else REBOOT),
-        T(s.name, "power_lost", None, "problem"),
-        T(s.name, "effect_failed", None, "problem"),
+        T(s.name, "power_lost", None, "problem", PARK if s.name in SEQUENCED else ()),
+        T(s.name, "effect_failed", None, "problem", PARK if s.name in SEQUENCED else ()),
         T("problem", "recover", f"was_{s.name}", s.name, NEW_BOOT if s.name in AWAITING_BOOT else REBOOT),
     )),
     T("problem",       "boot_requested",     None,                 "problem"),
