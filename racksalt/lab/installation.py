@@ -92,24 +92,34 @@ def lay_out(
     return installation
 
 
-def simulated_nodes(names: Sequence[str], racks: int, port: int) -> dict[str, Any]:
-    """Return the declarations of light nodes with simulated BMCs, as the files below ``site/``."""
-    nodes = {
-        name: {
-            "rack": f"r{number % racks + 1}",
-            "agent": "light",
-            "serial": f"RF{number:07d}",
-            "bmc": {
-                "protocol": "simulated",
-                "address": "127.0.0.1",
-                "port": port,
-                "username": BMC_USER,
-                "secret": f"file:{BMC_SECRET}",
-            },
-        }
-        for number, name in enumerate(names)
+def light_nodes(names: Sequence[str], racks: int, port: int) -> dict[str, Any]:
+    """Return the declarations of light nodes whose simulated BMCs are at ``port``, as the files of a site."""
+    return _site({name: ("light", _bmc("simulated", port)) for name in names}, racks)
+
+
+def salt_nodes(ports: Mapping[str, int], racks: int) -> dict[str, Any]:
+    """Return the declarations of nodes with a real minion and an IPMI BMC each (id -> port), as a site's files."""
+    return _site({name: ("salt", _bmc("ipmi", port)) for name, port in ports.items()}, racks)
+
+
+def _site(nodes: Mapping[str, tuple[str, dict[str, Any]]], racks: int) -> dict[str, Any]:
+    declared = {
+        name: {"rack": f"r{at % racks + 1}", "agent": agent, "serial": f"RF{at:07d}", "bmc": bmc}
+        for at, (name, (agent, bmc)) in enumerate(nodes.items())
     }
-    return {**topology(racks), "site/nodes.yaml": {"nodes": nodes}}
+    return {**topology(racks), "site/nodes.yaml": {"nodes": declared}, **quick_stages()}
+
+
+def _bmc(protocol: str, port: int) -> dict[str, Any]:
+    secret = f"file:{BMC_SECRET}"
+    who = {"username": BMC_USER, "secret": secret}
+    return {"protocol": protocol, "address": "127.0.0.1", "port": port, **who}
+
+
+def quick_stages() -> dict[str, Any]:
+    """Return the layer that makes load tests short: a virtual machine has nothing to burn in."""
+    burn_in = {"cpu_s": 0.1, "memory_mib": 1, "disk_mib": 1}
+    return {"global/lab.sls": {"racksalt": {"stages": {"burn_in": burn_in}}}}
 
 
 def topology(racks: int) -> dict[str, Any]:
