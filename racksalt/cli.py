@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -172,7 +173,9 @@ def site_declare(context: typer.Context, dry_run: DryRun = False, as_json: Json 
 @cli.command()
 def explain(context: typer.Context, node: One, key: str, as_json: Json = False) -> None:
     """Say which layer set a configuration value, and which layers it hides."""
-    show(_app(context).operations.explain(node, key), as_json)
+    from racksalt.site.tell import explanation_lines
+
+    show(_app(context).operations.explain(node, key), as_json, _lines(explanation_lines))
 
 
 @cli.command()
@@ -184,9 +187,14 @@ def impact(
 ) -> None:
     """List the nodes that a layer's file touches, or would touch with new content."""
     from racksalt.adapters.site_files import read_values
+    from racksalt.site.tell import impact_lines
 
     new = read_values(against) if against else None
-    show(_app(context).operations.impact(file, new), as_json)
+    show(_app(context).operations.impact(file, new), as_json, _lines(impact_lines))
+
+
+def _lines(told: Callable[[Any], list[str]]) -> Callable[[Any], None]:
+    return lambda answer: typer.echo("\n".join(told(answer)))
 
 
 @psm.command("diagram")
