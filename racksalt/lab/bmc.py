@@ -22,7 +22,7 @@ from typing import Any, TypedDict, cast
 
 from racksalt.lab import bmc_commands, rmcp
 from racksalt.lab.bmc_commands import Command, Desk, Machine
-from racksalt.lab.bmc_session import Account, Session, Sessions
+from racksalt.lab.bmc_session import ADMINISTRATOR, Account, Session, Sessions
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +102,7 @@ class LabBmc(asyncio.DatagramProtocol):
         command_log: CommandLog | None = None,
         fate: Fate | None = None,
         guid: uuid.UUID | None = None,
+        privilege: int = ADMINISTRATOR,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -115,7 +116,7 @@ class LabBmc(asyncio.DatagramProtocol):
         self.port = 0
         # Laid out as in SMBIOS: what consoles expect and real BMCs send, whatever §20.8 says.
         raw = (guid or uuid.uuid5(uuid.NAMESPACE_OID, f"racksalt-lab-{name}")).bytes_le
-        self.sessions = Sessions(Account(username, password), raw)
+        self.sessions = Sessions(Account(username, password, privilege), raw)
         self._desk = Desk(machine, self.sessions, raw)
         self._clock = clock
         self._wall_clock = wall_clock

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -17,8 +15,8 @@ import pytest
 from racksalt.adapters.breaker import BreakerSettings
 from racksalt.adapters.ipmi import BmcSettings, IpmiPower
 from racksalt.lab.bmc import Fate, LabBmc, unobserved_actions
-from racksalt.model.errors import BmcRefusedError, BmcSuspendedError, BmcUnreachableError
-from tests.support.bmc_rig import PASSWORD, record, rig
+from racksalt.model.errors import BmcUnreachableError
+from tests.support.bmc_rig import record, rig
 
 
 @pytest.fixture(name="bmcs")
@@ -53,94 +51,6 @@ def _wait_until(condition, seconds=10.0):
         threading.Event().wait(0.02)
 
 
-def test_the_power_port_does_what_it_says(bmcs, power):
-    """Look, choose, switch on and off: the machine follows, in one session."""
-    [one] = bmcs.add()
-    bmc = record(one)
-    assert power.observe(bmc) == "off"
-    power.boot_next(bmc, "network")
-    assert one.machine.boot == ("network", False)
-    power.on(bmc)
-    power.on(bmc)
-    assert power.observe(bmc) == "on"
-    power.boot_next(bmc, "disk")
-    assert one.machine.boot == ("disk", False)
-    power.off(bmc)
-    assert power.observe(bmc) == "off"
-    assert one.machine.calls == ["on", "on", "off"]
-    assert len({entry["session"] for entry in bmcs.log.entries}) == 1
-
-
-@pytest.mark.parametrize(("uefi", "flags"), [(True, 0xA0), (False, 0x80)])
-def test_the_next_boot_is_asked_for_in_the_mode_of_the_settings(bmcs, uefi, flags):
-    """Bit 5 of the boot flags is UEFI; bit 3 of parameter 3 keeps the choice beyond a minute."""
-    [one] = bmcs.add()
-    adapter = IpmiPower(bmcs.secrets, settings=BmcSettings(uefi=uefi))
-    try:
-        adapter.boot_next(record(one), "network")
-    finally:
-        adapter.close()
-    assert one._desk.options.flags[0] == flags
-    assert one._desk.options.clearing == 0x08
-
-
-def test_wrong_credentials_are_refused_and_soon_not_even_tried(bmcs):
-    """Three refusals open the circuit, so that no account is locked; the pause over, one try is let through."""
-    [one] = bmcs.add()
-    clock = [0.0]
-    settings = BmcSettings(breaker=BreakerSettings(interval_s=0.0, pause_s=5.0))
-    adapter = IpmiPower(bmcs.secrets, settings=settings, clock=lambda: clock[0])
-    bmc = record(one, "file:wrong")
-    try:
-        for _ in range(3):
-            with pytest.raises(BmcRefusedError, match="password"):
-                adapter.observe(bmc)
-        assert adapter.circuit(bmc) == "open"
-        taken = one.counts["taken"]
-        with pytest.raises(BmcSuspendedError) as caught:
-            adapter.observe(bmc)
-        assert caught.value.detail["retry_after_s"] == 5.0
-        assert one.counts["taken"] == taken
-        bmcs.secrets_file.write_text(f"wrong: {PASSWORD}\n")
-        clock[0] += 5.0
-        assert adapter.observe(bmc) == "off"
-        assert adapter.circuit(bmc) == "closed"
-    finally:
-        adapter.close()
-
-
-@pytest.mark.parametrize(
-    ("secret", "username"),
-    [("file:wrong", "admin"), ("file:right", "nobody"), ("file:none", "admin")],
-)
-def test_no_password_is_ever_shown(bmcs, power, secret, username, caplog):
-    """Not in exceptions, not in logs, not in a worker's command line or environment."""
-    [one] = bmcs.add()
-    with caplog.at_level("DEBUG"), pytest.raises(BmcRefusedError) as caught:
-        power.observe(record(one, secret, username))
-    power.observe(record(one))
-    shown = f"{caught.value} {caught.value!r} {caught.value.detail} {caplog.text}"
-    for pid in power._pool.pids():
-        for name in ("cmdline", "environ"):
-            shown += Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
-    assert "racksalt.adapters.ipmi_worker" in shown
-    assert PASSWORD not in shown
-    assert "battery-staple" not in shown
-
-
-def test_a_refused_command_is_no_failure_of_the_bmc(bmcs, power, caplog):
-    """A completion code is passed on in words, and the circuit stays closed."""
-    [one] = bmcs.add()
-    one.machine.power_on = lambda: 1 / 0
-    for _ in range(4):
-        with (
-            caplog.at_level("CRITICAL"),
-            pytest.raises(BmcRefusedError, match="completion code FFh"),
-        ):
-            power.on(record(one))
-    assert power.circuit(record(one)) == "closed"
-
-
 def test_an_action_without_an_answer_is_sent_once(bmcs, power):
     """The caller is told to observe; the BMC's log shows a single command."""
     [one] = bmcs.add(kind=Forgetful)
@@ -149,34 +59,6 @@ def test_an_action_without_an_answer_is_sent_once(bmcs, power):
     assert power.observe(record(one)) == "on"
     assert one.machine.calls == ["on"]
     assert [entry["command"] for entry in bmcs.log.entries].count("power_on") == 1
-
-
-def test_a_lost_session_is_opened_again_to_look_and_never_to_act(bmcs, power):
-    """After a reset of the BMC an action fails without effect, a look succeeds."""
-    [one] = bmcs.add()
-    bmc = record(one)
-    power.observe(bmc)
-    one.reset()
-    with pytest.raises(BmcUnreachableError, match="observe before repeating"):
-        power.on(bmc)
-    assert one.machine.calls == []
-    assert power.observe(bmc) == "off"
-    one.reset()
-    assert power.observe(bmc) == "off"
-    power.on(bmc)
-    assert one.machine.calls == ["on"]
-
-
-def test_a_slow_bmc_is_waited_for_and_never_commanded_twice(bmcs, power):
-    """Half a second and more for each packet is slow, not dead."""
-    [one] = bmcs.add(fate=Fate(latency_s=0.6))
-    bmc = record(one)
-    assert power.observe(bmc) == "off"
-    power.on(bmc)
-    assert power.observe(bmc) == "on"
-    one.fate.latency_s = 1.3
-    assert power.observe(bmc) == "on"
-    assert one.machine.calls == ["on"]
 
 
 def test_lost_packets_cost_time_and_repeat_no_action(bmcs):
@@ -222,29 +104,6 @@ def test_two_hundred_bmcs_from_many_threads_fail_nowhere(bmcs, power):
     assert sessions["get_chassis_status"] == 600
 
 
-def test_a_bmc_has_one_operation_at_a_time(bmcs):
-    """Many threads on one slow BMC wait for one another."""
-    under_way, most = [0], [0]
-
-    class Counting(LabBmc):
-        def handle(self, packet, peer):
-            under_way[0] += 1
-            most[0] = max(most[0], under_way[0])
-            self_answer = super().handle(packet, peer)
-            under_way[0] -= 1
-            return self_answer
-
-    [one] = bmcs.add(kind=Counting, fate=Fate(latency_s=0.05))
-    adapter = IpmiPower(bmcs.secrets)
-    try:
-        with ThreadPoolExecutor(8) as threads:
-            assert set(threads.map(lambda _: adapter.observe(record(one)), range(16))) == {"off"}
-        assert len(adapter._pool.pids()) == 1
-        assert len({entry["session"] for entry in bmcs.log.entries}) == 1
-    finally:
-        adapter.close()
-
-
 def test_dead_bmcs_delay_nobody_else(bmcs, power):
     """With a dozen dead BMCs being asked over and over, known good ones answer at once."""
     good, dead = bmcs.add(20), bmcs.add(12, fate=Fate(dead=True))
@@ -261,73 +120,6 @@ def test_dead_bmcs_delay_nobody_else(bmcs, power):
             with pytest.raises(BmcUnreachableError, match="no answer"):
                 future.result()
     assert slowest < 1.5
-
-
-def test_a_worker_that_dies_is_replaced(bmcs, power):
-    """The operation that it had is unreachable; the next one works."""
-    [one] = bmcs.add(fate=Fate(latency_s=0.5))
-    bmc = record(one)
-    with ThreadPoolExecutor(1) as threads:
-        future = threads.submit(power.on, bmc)
-        _wait_until(lambda: one.counts["taken"] > 0)
-        [pid] = power._pool.pids()
-        os.kill(pid, signal.SIGKILL)
-        with pytest.raises(BmcUnreachableError, match="ended in the middle"):
-            future.result()
-    one.fate.latency_s = 0.0
-    assert power.observe(bmc) == "off"
-    assert power._pool.pids() != [pid]
-
-
-def test_a_worker_that_hangs_is_killed_and_replaced(bmcs):
-    """The hard limit holds even when the worker does not react to anything."""
-
-    class Hasty(IpmiPower):
-        budget_s = 0.5
-
-    [one] = bmcs.add()
-    adapter = Hasty(bmcs.secrets)
-    try:
-        adapter.observe(record(one))
-        [pid] = adapter._pool.pids()
-        os.kill(pid, signal.SIGSTOP)
-        begun = time.monotonic()
-        with pytest.raises(BmcUnreachableError, match="overran"):
-            adapter.observe(record(one))
-        assert time.monotonic() - begun < 6
-        assert not Path(f"/proc/{pid}").exists()
-        assert adapter.observe(record(one)) == "off"
-    finally:
-        adapter.close()
-
-
-def test_an_operation_ends_within_its_budget(bmcs):
-    """A BMC that answers, but too slowly for a whole login, is unreachable when the budget is spent."""
-
-    class Hasty(IpmiPower):
-        budget_s = 1.0
-
-    [one] = bmcs.add(fate=Fate(latency_s=0.4))
-    adapter = Hasty(bmcs.secrets)
-    try:
-        with pytest.raises(BmcUnreachableError, match="no answer in 1 s"):
-            adapter.observe(record(one))
-    finally:
-        adapter.close()
-
-
-def test_a_closed_adapter_leaves_no_process_and_no_session(bmcs, power):
-    """Workers go, and give their sessions back first."""
-    five = bmcs.add(5)
-    for one in five:
-        power.observe(record(one))
-    pids = power._pool.pids()
-    assert sum(len(one.sessions.active(time.monotonic())) for one in five) == 5
-    power.close()
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
-    _wait_until(lambda: not any(one.sessions.active(time.monotonic()) for one in five))
-    with pytest.raises(BmcUnreachableError, match="closed"):
-        power.observe(record(five[0]))
 
 
 PARENT = """
@@ -364,3 +156,31 @@ def _lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_lost_session_is_opened_again_to_look_and_never_to_act(bmcs, power):
+    """After a reset of the BMC an action fails without effect, a look succeeds."""
+    [one] = bmcs.add()
+    bmc = record(one)
+    power.observe(bmc)
+    one.reset()
+    with pytest.raises(BmcUnreachableError, match="observe before repeating"):
+        power.on(bmc)
+    assert one.machine.calls == []
+    assert power.observe(bmc) == "off"
+    one.reset()
+    assert power.observe(bmc) == "off"
+    power.on(bmc)
+    assert one.machine.calls == ["on"]
+
+
+def test_a_slow_bmc_is_waited_for_and_never_commanded_twice(bmcs, power):
+    """Half a second and more for each packet is slow, not dead."""
+    [one] = bmcs.add(fate=Fate(latency_s=0.6))
+    bmc = record(one)
+    assert power.observe(bmc) == "off"
+    power.on(bmc)
+    assert power.observe(bmc) == "on"
+    one.fate.latency_s = 1.3
+    assert power.observe(bmc) == "on"
+    assert one.machine.calls == ["on"]

@@ -54,52 +54,6 @@ def test_a_console_with_the_password_controls_the_power(bmc, machine, suite):
     assert machine.calls == ["on"]
 
 
-@SUITES
-def test_a_wrong_password_is_refused_by_both_ends(bmc, suite):
-    """RAKP 2 does not verify at the console, and RAKP 3 is answered with status 0Fh."""
-    console = Console(bmc, suite, password="wrong")
-    assert console.open() == 0
-    assert console.challenge() == 0
-    assert not console.bmc_knows_password
-    assert console.prove() == 0x0F
-    assert bmc.sessions.active(1000.0) == []
-
-
-def test_an_unknown_name_is_refused_in_rakp_2(bmc):
-    """Status 0Dh, and the half-open session is gone."""
-    console = Console(bmc, SUITE, username="root")
-    assert console.open() == 0
-    assert console.challenge() == 0x0D
-    assert console.challenge() == 0x02
-
-
-def test_suites_that_the_bmc_does_not_have_are_refused(bmc):
-    """An unknown algorithm, and a mixture of two suites, get status 11h."""
-    for suite in (
-        rmcp.Suite(1, 1, 0, 0, "sha1", 12),
-        rmcp.Suite(0, 1, 4, 1, "sha1", 12),
-        rmcp.Suite(0, 0, 0, 0, "sha1", 12),
-    ):
-        assert Console(bmc, suite).open() == 0x11
-
-
-def test_operators_words_need_operators_privilege(bmc, machine):
-    """Without Set Session Privilege a session is a user: it may look and not touch."""
-    console = Console(bmc, SUITE)
-    assert (console.open(), console.challenge(), console.prove()) == (0, 0, 0)
-    assert console.command(0x00, 0x01)[0] == 0
-    assert console.command(*POWER_ON) == (0xD4, b"")
-    assert machine.calls == []
-
-
-def test_a_session_never_exceeds_the_role_it_asked_for(bmc):
-    """A session opened as user cannot become administrator: completion code 81h."""
-    console = Console(bmc, SUITE)
-    console.role = 0x12
-    assert (console.open(), console.challenge(), console.prove()) == (0, 0, 0)
-    assert console.command(0x06, 0x3B, b"\x04") == (0x81, b"")
-
-
 def test_a_replayed_packet_is_ignored(bmc, machine):
     """The same packet again has no effect and no answer."""
     console = Console(bmc, SUITE).login()
@@ -108,18 +62,6 @@ def test_a_replayed_packet_is_ignored(bmc, machine):
     machine.power = "off"
     assert console.exchange(packet) is None
     assert machine.power == "off"
-
-
-def test_late_packets_are_taken_inside_the_window_only(bmc):
-    """16 behind is taken once, 17 behind or 16 ahead never."""
-    console = Console(bmc, SUITE).login()
-    early = [console.packet(0x00, 0x01) for _ in range(17)]
-    for packet in early[2::14]:
-        assert console.exchange(packet)
-    assert console.exchange(early[0])
-    assert console.exchange(early[0]) is None
-    console.sequence += 16
-    assert console.exchange(console.packet(0x00, 0x01)) is None
 
 
 def test_a_retransmission_is_answered_and_not_carried_out_again(bmc, machine):
@@ -135,17 +77,6 @@ def test_a_retransmission_is_answered_and_not_carried_out_again(bmc, machine):
     assert bmc.counts["repeated"] == 1
 
 
-def test_retransmitted_handshakes_get_the_same_answers(bmc):
-    """A lost RAKP 2 or 4 can be asked for again without spoiling the session."""
-    console = Console(bmc, SUITE)
-    console.open()
-    assert console.exchange(console.rakp1()) == console.exchange(console.rakp1())
-    console.challenge()
-    assert console.exchange(console.rakp3()) == console.exchange(console.rakp3())
-    assert console.prove() == 0
-    assert console.command(0x00, 0x01)[0] == 0
-
-
 def test_nothing_that_needs_a_session_is_answered_without_one(bmc, machine):
     """In both clear formats, every command but the three that the standard opens is ignored."""
     answered = set()
@@ -158,35 +89,6 @@ def test_nothing_that_needs_a_session_is_answered_without_one(bmc, machine):
                     answered.add((netfn, command))
     assert answered == {(0x06, 0x37), (0x06, 0x38), (0x06, 0x54)}
     assert machine.calls == []
-
-
-def test_an_idle_session_is_gone_after_a_minute(bmc, clock):
-    """60 s without a packet end a session; a packet in time keeps it."""
-    console = Console(bmc, SUITE).login()
-    clock.now += 59
-    assert console.command(0x00, 0x01)[0] == 0
-    clock.now += 59
-    assert console.command(0x00, 0x01)[0] == 0
-    clock.now += 61
-    assert console.exchange(console.packet(0x00, 0x01)) is None
-
-
-def test_sessions_are_limited_and_places_come_back(bmc, clock):
-    """The seventeenth session is refused with status 01h until handshakes time out or one is closed."""
-    consoles = [Console(bmc, SUITE) for _ in range(17)]
-    assert [one.open() for one in consoles] == [0] * 16 + [1]
-    clock.now += 16
-    consoles[16].login()
-    assert consoles[0].challenge() == 0x02
-
-
-def test_several_sessions_work_side_by_side_until_closed(bmc):
-    """Closing one session ends that one only."""
-    one, two = (Console(bmc, suite).login() for suite in rmcp.SUITES)
-    assert len(bmc.sessions.active(1000.0)) == 2
-    assert one.command(0x06, 0x3C, one.session.to_bytes(4, "little")) == (0, b"")
-    assert one.exchange(one.packet(0x00, 0x01)) is None
-    assert two.command(0x00, 0x01)[0] == 0
 
 
 def test_every_command_of_a_session_is_logged(machine, tmp_path):
@@ -230,38 +132,6 @@ def test_repeated_actions_without_a_look_are_found():
     assert unobserved_actions(fine) == []
     bad = [*fine, *entries(("b", "get_device_id"), ("b", "power_on"))]
     assert unobserved_actions(bad) == [bad[-1]]
-
-
-def test_boot_choice_is_set_read_back_and_used_up(bmc, machine):
-    """Parameter 5 shows the choice until the firmware has used it."""
-    console = Console(bmc, SUITE).login()
-    assert console.command(0x00, 0x08, b"\x05\xa0\x04\x00\x00\x00") == (0, b"")
-    assert machine.boot == ("network", False)
-    assert console.command(0x00, 0x09, b"\x05\x00\x00") == (0, b"\x01\x05\xa0\x04\x00\x00\x00")
-    machine.boot = ("none", False)
-    assert console.command(0x00, 0x09, b"\x05\x00\x00") == (0, b"\x01\x05" + bytes(5))
-    assert console.command(0x00, 0x08, b"\x05\xc0\x08\x00\x00\x00") == (0, b"")
-    assert machine.boot == ("disk", True)
-
-
-@pytest.mark.parametrize(
-    ("netfn", "command", "data", "code"),
-    [
-        (0x00, 0x02, b"", 0xC7),
-        (0x00, 0x02, b"\x07", 0xCC),
-        (0x00, 0x02, b"\x03", 0xD5),
-        (0x00, 0x08, b"", 0xC7),
-        (0x00, 0x08, b"\x06\x00", 0x80),
-        (0x00, 0x09, b"\x05", 0xC7),
-        (0x06, 0x99, b"", 0xC1),
-        (0x06, 0x3C, b"\x01\x02\x03\x04", 0x87),
-        (0x06, 0x3D, b"\xfe", 0xC7),
-        (0x0A, 0x43, b"", 0xCB),
-    ],
-)
-def test_wrong_requests_get_the_standards_completion_codes(bmc, netfn, command, data, code):
-    """Lengths, fields, states and unknown commands are told apart."""
-    assert Console(bmc, SUITE).login().command(netfn, command, data) == (code, b"")
 
 
 def test_a_machine_that_fails_does_not_break_its_bmc(bmc, machine, caplog):
