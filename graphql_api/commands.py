@@ -106,53 +106,52 @@ def _outcome(context: Context, found: dict[str, Any]) -> Any:
     from graphql_api.types import mutation as types  # noqa: PLC0415 - the types need this module
 
     by_id: Any = context.snapshot.nodes
-    plan = found.get("plan")
+    accepted = [
+        types.AcceptedNode(
+            node_id=one["node"],
+            node=by_id.get(one["node"]),
+            from_state=one["from"],
+            to_state=one["to"],
+            seq=one["seq"],
+        )
+        for one in found["accepted"]
+    ]
+    refused = [
+        types.RefusedNode(
+            node_id=one["node"],
+            node=by_id.get(one["node"]),
+            code=one["code"].upper(),
+            message=one["message"],
+            hint=one.get("hint") or None,
+            legal=[it for it in one.get("legal") or () if it in COMMANDS],
+        )
+        for one in found["refused"]
+    ]
     return types.CommandOutcome(
         command=found["command"],
         dry_run=found["dry_run"],
-        accepted=[
-            types.AcceptedNode(
-                node_id=one["node"],
-                node=by_id.get(one["node"]),
-                from_state=one.get("from"),
-                to_state=one.get("to"),
-                seq=one.get("seq"),
-            )
-            for one in found["accepted"]
-        ],
-        refused=[
-            types.RefusedNode(
-                node_id=one["node"],
-                node=by_id.get(one["node"]),
-                code=one["code"].upper(),
-                message=one["message"],
-                hint=one.get("hint") or None,
-                legal=[it for it in one.get("legal") or () if it in COMMANDS],
-            )
-            for one in found["refused"]
-        ],
-        plan=None
-        if plan is None
-        else types.Plan(
-            hash=plan["hash"],
-            nodes=[
-                types.PlannedNode(
-                    node_id=one["node"],
-                    transitions=[
-                        types.PlannedStep(
-                            from_state=step["from"],
-                            event=step["event"],
-                            to_state=step["to"],
-                            stage=step["stage"],
-                        )
-                        for step in one["transitions"]
-                    ],
-                    reboots=one["reboots"],
-                    disks_wiped=one["disks_wiped"],
-                    ends_in=one["ends_in"] or None,
-                )
-                for one in plan["nodes"]
-            ],
+        accepted=accepted,
+        refused=refused,
+        plan=types.Plan(
+            hash=found["plan"]["hash"], nodes=[_planned(types, it) for it in found["plan"]["nodes"]]
         ),
         revision=BigInt(context.snapshot.seq),
+    )
+
+
+def _planned(types: Any, one: dict[str, Any]) -> Any:
+    return types.PlannedNode(
+        node_id=one["node"],
+        transitions=[
+            types.PlannedStep(
+                from_state=step["from"],
+                event=step["event"],
+                to_state=step["to"],
+                stage=step["stage"],
+            )
+            for step in one["transitions"]
+        ],
+        reboots=one["reboots"],
+        disks_wiped=one["disks_wiped"],
+        ends_in=one["ends_in"] or None,
     )

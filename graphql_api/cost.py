@@ -158,7 +158,8 @@ class Reckoner:
         argument = field.args.get("first")
         if argument is None:
             return UNKNOWN_LIST
-        default = argument.default.value if argument.default else None
+        # strawberry still hands its defaults over in the older of graphql-core's two ways.
+        default = argument.default.value if argument.default else argument.default_value
         for given in node.arguments or ():
             if given.name.value != "first":
                 continue

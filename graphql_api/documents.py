@@ -162,7 +162,9 @@ def digest(text: str) -> str:
 
 
 def _named(error: GraphQLError, allowed: limits.Limits) -> GraphQLError:
-    if "Document contains more than" in error.message or "tokens" in error.message:
+    if "nested too deeply" in error.message:
+        return UserError("LIMIT", f"the query is nested too deeply; the limit is {allowed.depth}")
+    if "Document contains more than" in error.message:
         return UserError(
             "LIMIT", f"the query has more than {allowed.tokens} tokens, which is the limit"
         )

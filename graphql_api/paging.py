@@ -21,7 +21,7 @@ MOST = 1000
 """Most rows of one page at a root."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Edge(Generic[T]):
     """A row and its cursor."""
 
@@ -29,7 +29,7 @@ class Edge(Generic[T]):
     node: T
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Page(Generic[T]):
     """A page of a list; ``total_count`` counts all rows that fit the filter, not only the page's."""
 

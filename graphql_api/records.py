@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from graphql_api.snapshot.objects import timestamp
+from racksalt.psm.table import MACHINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from racksalt.model.event import Entry
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Record:
     """One journal entry. ``encoded`` keeps what live subscribers of one kind were sent, so it is made once."""
 
@@ -34,7 +35,10 @@ class Record:
 
 
 def record(entry: Entry, nodes: Mapping[str, Node], *, audit: bool) -> Record:
-    """Return the entry as shown to a caller; who did it (``actor``) needs the scope audit:read."""
+    """Return the entry as shown to a caller; who did it (``actor``) needs the scope audit:read.
+
+    What was refused for a node that nobody knows has no state.
+    """
     return Record(
         entry.seq,
         timestamp(entry.at) or "",
@@ -42,8 +46,8 @@ def record(entry: Entry, nodes: Mapping[str, Node], *, audit: bool) -> Record:
         nodes.get(entry.node),
         entry.kind,
         entry.event,
-        entry.from_state or None,
-        entry.to_state or None,
+        entry.from_state if entry.from_state in MACHINE.states else None,
+        entry.to_state if entry.to_state in MACHINE.states else None,
         entry.stage,
         entry.source,
         (entry.actor or None) if audit else None,
@@ -56,7 +60,7 @@ def visible(entry: Entry, *, audit: bool) -> bool:
     return audit or entry.kind == "transition"
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class PageInfo:
     """Where a page starts and ends."""
 
@@ -66,7 +70,7 @@ class PageInfo:
     end_cursor: str | None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class RecordEdge:
     """A record and its cursor."""
 
@@ -74,7 +78,7 @@ class RecordEdge:
     node: Record
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class RecordPage:
     """A page of the journal; cursors are sequence numbers."""
 

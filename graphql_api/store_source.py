@@ -16,6 +16,8 @@ class StoreSource:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._pulse: int | None = None
+        self._head = 0
 
     def load(self) -> Rows:
         """Return the whole topology and the journal's head of the same transaction."""
@@ -27,7 +29,11 @@ class StoreSource:
 
     def head(self) -> int:
         """Return the journal's last sequence number."""
-        return self._store.head()
+        pulse = self._store.pulse()
+        if pulse != self._pulse:
+            self._head = self._store.head()
+            self._pulse = pulse
+        return self._head
 
     def journal(self, after_seq: int, limit: int) -> Sequence[Entry]:
         """Return entries after ``after_seq``, oldest first."""

@@ -20,7 +20,7 @@ def timestamp(at: float | None) -> str | None:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Zone:
     """A fault zone with its racks and the nodes in it (racked or not), each list in order of name."""
 
@@ -36,7 +36,7 @@ class Zone:
         return len(self.nodes)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Rack:
     """A rack of one zone with its nodes in order of name."""
 
@@ -52,7 +52,7 @@ class Rack:
         return len(self.nodes)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Network:
     """A layer 2 network; ``address_count`` is how many addresses of it nodes hold."""
 
@@ -68,7 +68,7 @@ class Network:
     address_count: int = 0
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Power:
     """Power as last observed; ``observed_at`` is None when the BMC never answered."""
 
@@ -76,7 +76,7 @@ class Power:
     observed_at: str | None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Hardware:
     """What inventory found out."""
 
@@ -90,7 +90,7 @@ class Hardware:
     bios_version: str | None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Bmc:
     """A management controller without its credentials: neither user name nor secret is ever loaded."""
 
@@ -99,7 +99,7 @@ class Bmc:
     port: int
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Nic:
     """A network interface with the addresses that it holds."""
 
@@ -112,7 +112,7 @@ class Nic:
     addresses: list[Address] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Disk:
     """A disk of a node; ``size_gb`` in 10^9 bytes."""
 
@@ -124,7 +124,7 @@ class Disk:
     health: str
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Address:
     """An address that a node holds, on one of its NICs or (a BMC's, say) on none."""
 
@@ -137,7 +137,7 @@ class Address:
     network: Network | None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Node:
     """One physical server. ``since_s`` is ``state_since`` in seconds since the epoch, for filters and ordering."""
 

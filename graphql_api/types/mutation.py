@@ -122,7 +122,7 @@ class CommandOutcome:
     dry_run: bool
     accepted: list[AcceptedNode]
     refused: list[RefusedNode]
-    plan: Plan | None
+    plan: Plan
     revision: BigInt
 
 

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from graphql import build_schema, get_introspection_query, parse
+
+from graphql_api import limits
+from graphql_api.cost import Reckoner, fanouts
+from graphql_api.limits import Budget, Limits
+from graphql_api.problems import UserError
+from graphql_api.schema import schema
+from graphql_api.snapshot.snapshot import Snapshot
+from graphql_api.source import Rows
+from racksalt.model.node import Node
+from racksalt.model.place import Rack, Zone
+
+DEEP = "{racks{nodes{" + "nodes{rack{" * 7 + "name" + "}}" * 7 + "}}}"
+MANY_ALIASES = "{" + " ".join(f"a{n}: revision" for n in range(31)) + "}"
+MANY_TOKENS = "{" + " ".join(f'node(by:{{id:"n{n}"}}){{id}}' for n in range(600)) + "}"
+REPEATS = "{racks{nodes{" + "name " * 31 + "}}}"
+SPREADS = "query{" + "...F " * 31 + "} fragment F on Query{revision}"
+CYCLE = "{...A} fragment A on Query{...B} fragment B on Query{...A}"
+FRAGMENT_BOMB = (
+    "{zones{...F0}} "
+    + " ".join(
+        f"fragment F{n} on Zone{{racks{{zone{{...F{n + 1}}}}} nodes{{zone{{...F{n + 1}}}}}}}"
+        for n in range(4)
+    )
+    + " fragment F4 on Zone{name}"
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        (DEEP, "14"),
+        (MANY_ALIASES, "30"),
+        (MANY_TOKENS, "4000"),
+        (REPEATS, "30"),
+        (SPREADS, "30"),
+        ("{" + "a" * 40_000 + "}", "32768"),
+        ("{racks{nodes" + "{rack{nodes" * 600 + "{id}" + "}}" * 600 + "}}", "14"),
+        (" ".join(f"query Q{n}{{revision}}" for n in range(11)), "10"),
+    ],
+)
+def test_a_document_over_a_limit_is_refused_and_told_the_limit(rig, query, names):
+    """Depth, aliases, tokens, repetitions, characters, operations: on by default, refused before validation."""
+    answer = rig.post(query, operationName="Q0" if "Q0" in query else None)
+    assert "data" not in answer
+    assert answer["errors"][0]["extensions"]["code"] == "LIMIT"
+    assert names in answer["errors"][0]["message"]
+
+
+def test_a_document_at_the_limit_passes(rig):
+    """The limits are limits, not one less."""
+    query = "{" + " ".join(f"a{n}: revision" for n in range(30)) + "}"
+    assert len(rig.ask(query)) == 30
+
+
+def test_a_cycle_of_fragments_is_refused(rig):
+    """A fragment that spreads itself ends nowhere."""
+    answer = rig.post(CYCLE)
+    assert "Cannot spread fragment" in answer["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("query", [CYCLE, FRAGMENT_BOMB, REPEATS, DEEP, MANY_TOKENS])
+def test_a_hostile_document_is_looked_at_quickly(query):
+    """No document costs more than a moment, because each selection set is walked once."""
+    began = time.process_time()
+    try:
+        limits.check(parse(query), Limits())
+    except UserError:
+        pass
+    assert time.process_time() - began < 1.0
+
+
+def a_site(racks, nodes_per_rack):
+    """Return a snapshot of one zone."""
+    return Snapshot(
+        Rows(
+            zones=[Zone(name="z")],
+            racks=[Rack(name=f"r{n}", zone="z") for n in range(racks)],
+            nodes=[
+                Node(id=f"n{n}-{k}", state="ready", version=1, state_since=0.0, rack=f"r{n}")
+                for n in range(racks)
+                for k in range(nodes_per_rack)
+            ],
+        ),
+        {},
+    )
+
+
+def points(snapshot, query, variables=None):
+    """Return what a query would cost over a snapshot."""
+    document = parse(query)
+    fragments = {one.name.value: one for one in document.definitions[1:]}
+    reckoner = Reckoner(schema._schema, fragments, fanouts(snapshot), variables or {})
+    return reckoner.operation(document.definitions[0])
+
+
+AMPLIFIED = [
+    "{racks(first:1000){nodes{nodes{rack{nodes{rack{nodes{id}}}}}}}}",
+    "{zones{nodes{zone{nodes{id}}}}}",
+    "{nodes(first:1000){nodes{zone{racks{nodes{id}}}}}}",
+    '{node(by:{id:"n0-0"}){rack{nodes{rack{nodes{rack{nodes{rack{nodes{rack{nodes{id}}}}}}}}}}}}',
+    "query($n:Int!){nodes(first:$n){edges{node{rack{nodes{rack{nodes{id}}}}}}}}",
+    FRAGMENT_BOMB,
+]
+
+
+@pytest.mark.parametrize("query", AMPLIFIED)
+def test_going_back_and_forth_costs_more_than_is_allowed(query):
+    """Small documents that multiply themselves are over the cost limit at 1,000 nodes."""
+    snapshot = a_site(50, 20)
+    assert points(snapshot, query, {"n": 1000}) > Limits().cost
+
+
+def test_a_big_rack_is_not_hidden_by_many_small_ones():
+    """A query that follows nodes to their rack mostly meets the big one, whatever the plain average."""
+    rows = a_site(1, 900)
+    for n in range(1, 100):
+        rows.apply(Rows())
+        rows.racks[f"r{n}"] = type(rows.racks["r0"])(f"r{n}", f"r{n}", 42, rows.zones["z"])
+    assert points(rows, AMPLIFIED[3]) > Limits().cost
+
+
+def test_the_honest_topology_of_ten_thousand_nodes_passes():
+    """What operators ask every few minutes is within the limit, ten times over."""
+    snapshot = a_site(100, 100)
+    honest = "{zones{name racks{name nodes{id state nics{mac addresses{address}}}}}}"
+    assert points(snapshot, honest) < Limits().cost
+    assert points(a_site(50, 20), "{nodes(first:1000){nodes{id rack{name} zone{name}}}}") < 5_000
+
+
+def test_first_counts_wherever_it_comes_from():
+    """A literal, a variable, a variable's default and the schema's default are all reckoned."""
+    snapshot = a_site(50, 20)
+    many = points(snapshot, "{nodes(first:1000){nodes{id}}}")
+    assert points(snapshot, "query($n:Int!){nodes(first:$n){nodes{id}}}", {"n": 1000}) == many
+    few = points(snapshot, "{nodes(first:10){nodes{id}}}")
+    assert few < many / 50
+    usual = points(snapshot, "{nodes{nodes{id}}}")
+    assert few < usual < many
+
+
+def test_what_is_skipped_costs_nothing():
+    """@skip and @include are reckoned with the variables of the request."""
+    snapshot = a_site(50, 20)
+    query = "query($s:Boolean!){revision zones @skip(if:$s){nodes{id}}}"
+    assert points(snapshot, query, {"s": True}) < 5 < points(snapshot, query, {"s": False})
+
+
+def test_an_operation_over_the_cost_limit_is_not_run(rig, monkeypatch):
+    """The error names cost and limit."""
+    monkeypatch.setattr(rig.services, "limits", Limits(cost=5))
+    answer = rig.post("{zones{racks{nodes{id}}}}")
+    assert "data" not in answer
+    assert answer["errors"][0]["extensions"]["code"] == "COST_LIMIT"
+    assert answer["errors"][0]["extensions"]["limit"] == 5
+
+
+def test_a_tokens_points_run_out_and_come_back():
+    """Points are per token and minute."""
+    now = [0.0]
+    budget = Budget(100, lambda: now[0])
+    budget.spend("a", 90)
+    with pytest.raises(UserError, match="10 of 100"):
+        budget.spend("a", 11)
+    budget.spend("b", 100)
+    now[0] = 61.0
+    budget.spend("a", 100)
+    assert budget.left("a") == (0, 59)
+
+
+def test_an_answer_over_the_size_limit_is_an_error(rig, monkeypatch):
+    """Nothing is cut off in the middle."""
+    monkeypatch.setattr(rig.services, "limits", Limits(answer_bytes=100))
+    answer = rig.post("{nodes{nodes{id name state}}}")
+    assert "data" not in answer
+    assert "100" in answer["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b'[{"query":"{revision}"},{"query":"{revision}"}]', "BAD_REQUEST"),
+        (b'"text"', "BAD_REQUEST"),
+        (b"{", "BAD_REQUEST"),
+        (b"{}", "BAD_REQUEST"),
+        (b'{"query":"{revision}","documentId":"x"}', "BAD_REQUEST"),
+        (b'{"query":7}', "BAD_REQUEST"),
+        (b'{"query":"{revision}","variables":[]}', "BAD_REQUEST"),
+        (b'{"query":"' + b" " * 300_000 + b'"}', "LIMIT"),
+        (b'{"query":"{revision}","variables":' + b'{"a":' * 40 + b"1" + b"}" * 40 + b"}", "LIMIT"),
+    ],
+)
+def test_a_body_that_is_no_request_is_refused(rig, body, code):
+    """Batches, other JSON, bodies too large or nested too deep."""
+    headers = {**rig.headers(), "content-type": "application/json"}
+    answer = rig.client.post("/graphql", content=body, headers=headers).json()
+    assert answer["errors"][0]["extensions"]["code"] == code
+
+
+def test_deep_filters_are_refused(rig):
+    """A filter nests only so deep."""
+    filter_ = {"name": {"eq": "n1"}}
+    for _ in range(12):
+        filter_ = {"not": filter_}
+    query = "query($f:NodeFilter){nodes(filter:$f){totalCount}}"
+    assert rig.code(query, {"f": filter_}) == "LIMIT"
+    literal = "{not:" * 700 + "{}" + "}" * 700
+    answer = rig.post(f"{{nodes(filter:{literal}){{totalCount}}}}")
+    assert answer["errors"][0]["extensions"]["code"] in ("LIMIT", "BAD_USER_INPUT")
+
+
+def test_introspection_needs_a_token_and_then_passes(rig):
+    """Tools' usual introspection is within the limits and gives the whole schema."""
+    query = get_introspection_query(input_value_deprecation=True)
+    bare = rig.client.post("/graphql", json={"query": query})
+    assert bare.status_code == 401
+    found = rig.ask(query)
+    assert len(json.dumps(found)) > 20_000
+    assert build_schema(schema.as_str()).type_map.keys() >= {"Node", "Rack"}
+
+
+def test_introspection_cannot_be_piled_up(rig):
+    """Types of fields of types of fields: refused."""
+    inner = "fields{type{" * 6 + "name" + "}}" * 6
+    assert "errors" in rig.post("{__schema{types{" + inner + "}}}")

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from graphql_api.snapshot.objects import timestamp
+from graphql_api.snapshot.snapshot import Snapshot, UnknownPlaceError
+from graphql_api.source import Rows
+from racksalt.model.node import Address, Bmc, Hardware, Nic, Node
+from racksalt.model.place import Network, Rack, Zone
+
+COMMANDS = {"ready": ["reinstall"]}
+PLACES = {
+    "zones": [Zone(name="z2"), Zone(name="z1")],
+    "racks": [Rack(name="r2", zone="z2"), Rack(name="r1", zone="z1", height_u=48)],
+    "networks": [Network(name="admin", zone="z1")],
+}
+
+
+def a_node(name, **fields):
+    """Return a node row."""
+    return Node(id=name, **{"state": "ready", "version": 1, "state_since": 1e9, **fields})
+
+
+def parts(name, number=1):
+    """Return the rows of a node's parts."""
+    return {
+        "nics": [Nic(id=f"{name}/0", node=name, name="eth0", mac=f"02:00:00:00:00:{number:02x}")],
+        "addresses": [
+            Address(
+                id=f"{name}/a",
+                node=name,
+                nic=f"{name}/0",
+                network="admin",
+                address=f"10.0.0.{number}",
+                family=4,
+            )
+        ],
+        "hardware": [Hardware(node=name, serial=f"S{number}")],
+        "bmcs": [
+            Bmc(node=name, protocol="ipmi", address="10.9.9.9", port=623, username="u", secret="s")
+        ],
+    }
+
+
+def a_snapshot(*nodes):
+    """Return a snapshot of these nodes with their parts."""
+    merged = {kind: [] for kind in ("nics", "addresses", "hardware", "bmcs")}
+    for number, node in enumerate(nodes, 1):
+        for kind, rows in parts(node.id, number).items():
+            merged[kind] += rows
+    return Snapshot(Rows(seq=7, nodes=nodes, **PLACES, **merged), COMMANDS)
+
+
+def test_everything_is_linked_both_ways_and_in_order():
+    """Zones, racks and nodes stand in order of name, whatever the order of the rows."""
+    made = a_snapshot(a_node("n2", rack="r1"), a_node("n1", rack="r1"), a_node("n3", zone="z2"))
+    assert list(made.zones) == ["z1", "z2"]
+    assert [node.id for node in made.ordered] == ["n1", "n2", "n3"]
+    rack = made.racks["r1"]
+    assert [node.id for node in rack.nodes] == ["n1", "n2"]
+    assert (rack.height_u, rack.zone, rack.node_count) == (48, made.zones["z1"], 2)
+    assert made.nodes["n1"].zone is made.zones["z1"]
+    assert [node.id for node in made.zones["z2"].nodes] == ["n3"]
+    address = made.nodes["n2"].addresses[0]
+    assert address.nic is made.nodes["n2"].nics[0]
+    assert address.nic.addresses == [address]
+    assert made.networks["admin"].address_count == 3
+
+
+def test_a_changed_node_stays_the_same_object():
+    """Who links to the node sees the change; its old keys lead nowhere any more."""
+    made = a_snapshot(a_node("n1", rack="r1"), a_node("n2", rack="r1"))
+    before = made.nodes["n1"]
+    rows = Rows(nodes=[a_node("n1", rack="r2", zone="z2", state="problem")], **parts("n1", 9))
+    made.apply(rows)
+    assert made.nodes["n1"] is before
+    assert (before.state, before.rack.name, before.zone.name) == ("problem", "r2", "z2")
+    assert [node.id for node in made.racks["r1"].nodes] == ["n2"]
+    assert made.racks["r2"].nodes == [before]
+    assert made.by_mac.get("02:00:00:00:00:01") is None
+    assert made.by_mac["02:00:00:00:00:09"] is before
+    assert made.by_address.get("10.0.0.1") is None
+    assert made.by_serial["S9"] == [before]
+    assert "S1" not in made.by_serial
+    assert made.networks["admin"].address_count == 2
+    assert before.allowed_commands == []
+
+
+def test_an_unknown_place_changes_nothing():
+    """A row that names a new rack asks for a new load; the snapshot is as it was."""
+    made = a_snapshot(a_node("n1", rack="r1"))
+    for change in ({"rack": "r9"}, {"zone": "z9"}):
+        with pytest.raises(UnknownPlaceError):
+            made.apply(Rows(nodes=[a_node("n1", **change)], **parts("n1")))
+    odd = replace(parts("n1")["addresses"][0], network="new")
+    with pytest.raises(UnknownPlaceError):
+        made.apply(Rows(nodes=[a_node("n1", rack="r1", state="problem")], addresses=[odd]))
+    assert made.nodes["n1"].state == "ready"
+    assert made.nodes["n1"].rack.name == "r1"
+
+
+def test_a_removed_node_leaves_no_trace():
+    """Lists, indices and counts forget it; removing it again is no error."""
+    made = a_snapshot(a_node("n1", rack="r1"), a_node("n2", rack="r1"))
+    made.remove("n1")
+    made.remove("n1")
+    assert [node.id for node in made.ordered] == ["n2"]
+    assert made.racks["r1"].node_count == made.zones["z1"].node_count == 1
+    assert not {"n1"} & {node.id for node in made.by_mac.values()}
+    assert made.networks["admin"].address_count == 1
+
+
+def test_a_moved_mac_belongs_to_its_new_node():
+    """A NIC that went into another server is found there, also when the old one is taken up later."""
+    made = a_snapshot(a_node("n1"), a_node("n2"))
+    made.apply(Rows(nodes=[a_node("n2")], **parts("n2", 1)))
+    assert made.by_mac["02:00:00:00:00:01"].id == "n2"
+    made.apply(Rows(nodes=[a_node("n1")], **parts("n1", 5)))
+    assert made.by_mac["02:00:00:00:00:01"].id == "n2"
+    assert made.by_mac["02:00:00:00:00:05"].id == "n1"
+
+
+def test_no_credential_is_loaded():
+    """A BMC's user name and the name of its secret are not in memory at all."""
+    bmc = a_snapshot(a_node("n1")).nodes["n1"].bmc
+    assert {name: getattr(bmc, name) for name in type(bmc).__slots__} == {
+        "protocol": "ipmi",
+        "address": "10.9.9.9",
+        "port": 623,
+    }
+
+
+def test_the_revision_differs_when_the_content_may_differ():
+    """seq alone, and with the generation once something changed without a journal entry."""
+    made = a_snapshot(a_node("n1"))
+    assert made.revision == "7"
+    made.generation = 1
+    assert made.revision == "7.1"
+
+
+def test_times_are_written_in_utc_with_milliseconds():
+    """RFC 3339; None stays None."""
+    assert timestamp(0.0015) == "1970-01-01T00:00:00.001Z"
+    assert timestamp(1e9) == "2001-09-09T01:46:40.000Z"
+    assert timestamp(None) is None
+
+
+def test_describing_a_node_does_not_describe_the_world():
+    """Objects link to one another; a node in a log line must be one line."""
+    assert len(repr(a_snapshot(a_node("n1", rack="r1")).nodes["n1"])) < 200
