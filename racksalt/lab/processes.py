@@ -35,7 +35,7 @@ class Child:
         environment: Mapping[str, str] | None = None,
         input_pipe: bool = False,
     ) -> None:
-        self.name, self.log = name, log
+        self.name, self.log = name, log.resolve()
         tether = [sys.executable, "-m", "racksalt.lab.tether", "SIGTERM", str(os.getpid())]
         with log.open("ab") as out:
             self.process = subprocess.Popen(
@@ -44,6 +44,7 @@ class Child:
                 stdout=subprocess.PIPE if input_pipe else out,
                 stderr=out,
                 start_new_session=True,
+                cwd=log.parent,  # so that what is left over can be found
                 env={**os.environ, **(environment or {})},
             )
 

@@ -120,6 +120,16 @@ class Rack:
                 if child is not None:
                     stack.callback(child.stop)
 
+    def left_running(self) -> list[int]:
+        """Return the ids of processes that work in this rack's folder, as all that it starts does."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    if (entry / "cwd").readlink().is_relative_to(self.root.resolve()):
+                        found.append(int(entry.name))
+        return found
+
     def open(self) -> App:
         """Return an app over the same database that takes commands and answers; the caller closes it."""
         return open_app(self.installation.settings)
