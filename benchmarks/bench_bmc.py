@@ -27,7 +27,7 @@ from racksalt.lab.bmc import CommandLog, Fate, LabBmc
 from racksalt.model.errors import BmcError
 from racksalt.model.node import Bmc
 
-COUNT, DEAD, THREADS = 200, 10, 32
+COUNT, DEAD, THREADS = int(os.environ.get("BENCH_BMCS", "200")), 10, 32
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 

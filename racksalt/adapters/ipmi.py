@@ -12,4 +12,4 @@ class IpmiPower(BmcPower):
     """The Power port over IPMI. See `BmcPower`."""
 
     protocol = "ipmi"
-    budget_s = 15.0
+    budget_s = 25.0

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import select
+import site
 import subprocess
 import sys
 import threading
@@ -41,7 +42,6 @@ class WorkerProcess:
     """One child process and the pipes to it. Used by one thread at a time."""
 
     def __init__(self) -> None:
-        root = str(Path(racksalt.__file__).parents[1])
         self._process = subprocess.Popen(
             [sys.executable, "-m", "racksalt.adapters.ipmi_worker"],
             stdin=subprocess.PIPE,
@@ -49,7 +49,7 @@ class WorkerProcess:
             stderr=subprocess.DEVNULL,
             # `-m` puts the working directory first on the module path, so it is one that nobody can write to.
             cwd="/",
-            env={**os.environ, "PYTHONPATH": root},
+            env=_environment(),
         )
         self.pid = self._process.pid
         self.last_used = time.monotonic()
@@ -79,11 +79,15 @@ class WorkerProcess:
                 if not chunk or len(received) > _ANSWER_LIMIT:
                     raise WorkerLostError("ended in the middle of an operation")
                 received += chunk
-        except OSError:
+        except (OSError, ValueError):
             raise WorkerLostError("is gone") from None
         self.last_used = time.monotonic()
         answer: dict[str, Any] = json.loads(received)
         return answer
+
+    def interrupt(self) -> None:
+        """Stop the process while another thread waits for it; that thread sees it go, and kills what is left."""
+        self._process.terminate()
 
     def end(self, grace_s: float = 3.0) -> None:
         """Let the process give its sessions back and go; kill it when it does not."""
@@ -105,6 +109,16 @@ class WorkerProcess:
             self._process.wait()
         if self._process.stdout:
             self._process.stdout.close()
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of a worker: this package is found there, installed or not."""
+    root = str(Path(racksalt.__file__).parents[1])
+    if root in site.getsitepackages():
+        # On the path already, and in front of the standard library it would do harm.
+        return dict(os.environ)
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 class WorkerPool:
@@ -144,10 +158,12 @@ class WorkerPool:
         """End all workers; operations that are under way fail. No harm when it is called twice."""
         with self._changed:
             self._closed = True
-            workers, self._workers, self._idle = self._workers, [], []
-            self._home.clear()
+            idle, busy = self._idle, [one for one in self._workers if one not in self._idle]
+            self._workers, self._idle, self._home = [], [], {}
             self._changed.notify_all()
-        for worker in workers:
+        for worker in busy:
+            worker.interrupt()
+        for worker in idle:
             worker.end()
 
     def pids(self) -> list[int]:

@@ -61,7 +61,7 @@ class _Session(simplesession.Session):  # type: ignore[misc] # pyghmi ships no t
 
     def wait_for_rsp(self, timeout: float | None = None, callout: bool = True) -> None:  # noqa: ARG002
         """During the handshake: take one packet, or send the last one again, or give up."""
-        if select.select([self.socket], [], [], self._waits[self._silent])[0]:
+        if self._readable(self._waits[self._silent]):
             self._silent = 0
             self.process_pktqueue()
             return
@@ -81,11 +81,17 @@ class _Session(simplesession.Session):  # type: ignore[misc] # pyghmi ships no t
                 self.send_payload()
             end = time.monotonic() + wait_s
             while self.lastresponse is None and (left := end - time.monotonic()) > 0:
-                if select.select([self.socket], [], [], left)[0]:
+                if self._readable(left):
                     self.process_pktqueue()
             if self.lastresponse is not None:
                 return
         raise NoAnswerError("no answer")
+
+    def _readable(self, wait_s: float) -> bool:
+        # Not select(), as pyghmi does: that fails from the 1024th descriptor on.
+        waiting = select.poll()
+        waiting.register(self.socket, select.POLLIN)
+        return bool(waiting.poll(wait_s * 1000))
 
     def process_pktqueue(self) -> None:
         """Take what has arrived; junk, on which pyghmi trips, counts as nothing.

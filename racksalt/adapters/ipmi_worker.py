@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -26,7 +27,9 @@ from racksalt.model.errors import BmcError, BmcUnreachableError
 
 PROBE_AFTER_S = 5.0
 """Before an action, a session that was idle for longer is tried with a harmless command."""
-MAX_SESSIONS = 1024
+MAX_SESSIONS = 4096
+"""At most; fewer where the limit of open files says so, for each session has a socket."""
+SPARE_FILES = 64
 ORPHAN_CHECK_S = 5.0
 FAREWELL_S = 2.0
 """How long giving back all sessions may take."""
@@ -51,7 +54,8 @@ class BudgetSpent(BaseException):
 class Worker:
     """The kept sessions and what is done with them."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_sessions: int = MAX_SESSIONS) -> None:
+        self._max_sessions = max_sessions
         self._parent = os.getppid()
         self._clients: OrderedDict[str, tuple[tuple[Any, ...], Client]] = OrderedDict()
 
@@ -117,7 +121,7 @@ class Worker:
         self._drop(key)
         client = _open(job["protocol"], login)
         self._clients[key] = (login, client)
-        if len(self._clients) > MAX_SESSIONS:
+        if len(self._clients) > self._max_sessions:
             self._drop(next(iter(self._clients)))
         return client, False
 
@@ -166,14 +170,16 @@ def _answer(error: BmcError) -> dict[str, Any]:
 
 
 def _serve(source: int, sink: int) -> None:
-    worker, unread = Worker(), b""
+    worker, unread = Worker(_room()), b""
+    waiting = select.poll()
+    waiting.register(source, select.POLLIN)
     try:
         while True:
             line, found, rest = unread.partition(b"\n")
             if found:
                 unread = rest
                 os.write(sink, json.dumps(worker.handle(json.loads(line))).encode() + b"\n")
-            elif select.select([source], [], [], ORPHAN_CHECK_S)[0]:
+            elif waiting.poll(ORPHAN_CHECK_S * 1000):
                 chunk = os.read(source, 65536)
                 if not chunk:
                     return
@@ -186,6 +192,16 @@ def _serve(source: int, sink: int) -> None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         worker.close()
+
+
+def _room() -> int:
+    """Allow ourselves as many open files as we may have, and return how many sessions fit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = MAX_SESSIONS + SPARE_FILES
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return limit - SPARE_FILES
 
 
 def _out_of_time(*_: Any) -> NoReturn:

@@ -137,6 +137,19 @@ def test_workers_that_nobody_needs_are_ended_but_for_one(bmcs, power, monkeypatc
     assert power.observe(record(slow[0])) == "off"
 
 
+def test_closing_stops_what_is_under_way(bmcs, power):
+    """A thread that waits for a BMC is told, and no process stays."""
+    [slow] = bmcs.add(fate=Fate(latency_s=5.0))
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(power.observe, record(slow))
+        _wait_until(lambda: slow.counts["taken"] or power._pool.pids())
+        pids = power._pool.pids()
+        power.close()
+        with pytest.raises(BmcUnreachableError):
+            waiting.result(10)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
 def test_a_fork_does_not_use_its_parents_workers(bmcs, power):
     """Pipes that two processes write to would mix up answers."""
     [one] = bmcs.add()

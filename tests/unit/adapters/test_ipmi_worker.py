@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from racksalt.adapters import ipmi_worker
-from racksalt.adapters.ipmi_worker import MAX_SESSIONS, Worker
+from racksalt.adapters.ipmi_worker import Worker
 from racksalt.model.errors import BmcUnreachableError
 
 
@@ -137,8 +137,8 @@ def test_a_session_is_not_used_when_it_is_stale_or_not_ours(made):
 def test_the_number_of_kept_sessions_is_bounded(made):
     """The one that was not used for longest is given back."""
     sessions, _ = made
-    worker = Worker()
-    for number in range(MAX_SESSIONS + 1):
+    worker = Worker(max_sessions=5)
+    for number in range(6):
         worker._do(_job("observe", key=number))
     assert [one.calls[-1] for one in sessions[:2]] == ["bye", "observe"]
 
