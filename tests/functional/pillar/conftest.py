@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,13 +15,46 @@ from tests.support.sites import a_site
 BMC = {"address": "10.9.0.1", "username": "bmc-user", "secret": "file:bmc-entry"}
 
 
+class PillarMaster:
+    """What of a master compiles pillar: its options. ``site`` and ``roots`` are its folders of layers and own pillar."""
+
+    def __init__(self, folder: Path, repository: Path) -> None:
+        import salt.config
+
+        self.roots, self.site, self.settings = (
+            folder / "roots",
+            folder / "pillar",
+            folder / "r.yaml",
+        )
+        self.roots.mkdir()
+        self.opts = salt.config.apply_master_config(
+            {
+                "root_dir": str(folder / "salt"),
+                "cachedir": str(folder / "salt/cache"),
+                "module_dirs": [str(repository / "salt")],
+                "file_roots": {"base": [str(repository / "salt")]},
+                "pillar_roots": {"base": [str(self.roots)]},
+                "ext_pillar": [{"racksalt": {}}],
+                "racksalt": {"settings": str(self.settings)},
+            }
+        )
+
+    def compile(self, minion: str, grains: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the pillar that Salt compiles for a minion."""
+        import salt.pillar
+
+        pillar = salt.pillar.Pillar(dict(self.opts), grains or {}, minion, "base")
+        try:
+            return pillar.compile_pillar()
+        finally:
+            pillar.destroy()
+
+
 @pytest.fixture
 def master(tmp_path, repository):
-    """Options of a master with two declared nodes, ``compile`` for the pillar of a minion, and the site's folder."""
-    import salt.config
-    import salt.pillar
-
-    site = a_site(
+    """A master whose site declares two nodes, and whose store has them."""
+    made = PillarMaster(tmp_path, repository)
+    a_site(
         tmp_path,
         racks={"r1": "z1", "r2": "z2"},
         nodes={"n1": {"bmc": BMC}, "n2": {}},
@@ -31,33 +65,13 @@ def master(tmp_path, repository):
         },
         networks={"a": {"zone": "z1", "cidr_v4": "10.1.0.0/24"}},
     )
-    settings = tmp_path / "racksalt.yaml"
-    database = f"sqlite:///{tmp_path}/racksalt.db"
-    secrets = str(tmp_path / "secrets")
-    settings.write_text(
-        yaml.safe_dump({"database": database, "secrets": secrets, "site": str(site)})
-    )
-    app = open_app(settings_from(settings))
+    settings = {
+        "database": f"sqlite:///{tmp_path}/racksalt.db",
+        "secrets": str(tmp_path / "secrets"),
+        "site": str(made.site),
+    }
+    made.settings.write_text(yaml.safe_dump(settings))
+    app = open_app(settings_from(made.settings))
     declare(app.store, app.site.declarations, 1000.0)
     app.close()
-    (tmp_path / "roots").mkdir()
-    opts = salt.config.apply_master_config(
-        {
-            "root_dir": str(tmp_path / "salt"),
-            "cachedir": str(tmp_path / "salt/cache"),
-            "module_dirs": [str(repository / "salt")],
-            "file_roots": {"base": [str(repository / "salt")]},
-            "pillar_roots": {"base": [str(tmp_path / "roots")]},
-            "ext_pillar": [{"racksalt": {}}],
-            "racksalt": {"settings": str(settings)},
-        }
-    )
-
-    def compiled(minion, grains=None):
-        pillar = salt.pillar.Pillar(dict(opts), grains or {}, minion, "base")
-        try:
-            return pillar.compile_pillar()
-        finally:
-            pillar.destroy()
-
-    return SimpleNamespace(opts=opts, compile=compiled, site=site, roots=tmp_path / "roots")
+    return made

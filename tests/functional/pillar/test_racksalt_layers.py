@@ -60,7 +60,7 @@ def test_a_minion_is_not_told_what_is_wrong_with_other_nodes(master):
     shutil.copytree(master.site, fresh)
     (fresh / "rack/r1.sls").write_text("secret-word: [broken\n")
     settings = master.site.parent / "fresh.yaml"
-    text = (master.site.parent / "racksalt.yaml").read_text()
+    text = master.settings.read_text()
     settings.write_text(text.replace(str(master.site), str(fresh)))
     master.opts["racksalt"] = {"settings": str(settings)}
     told = master.compile("n1")
