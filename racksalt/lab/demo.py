@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import signal
@@ -52,6 +53,8 @@ class DemoError(RuntimeError):
 
 def run(nodes: int = EXAMPLE, exit_when_done: bool = False) -> int:
     """Run the demo; return 0 if all that it promises was true. Without ``exit_when_done`` it stays until Ctrl-C."""
+    # Whether the master is up is found out by asking; Salt would tell of each unanswered question at the end.
+    logging.getLogger("salt").setLevel(logging.CRITICAL)
     console = Console()
     root = Path(tempfile.mkdtemp(prefix="racksalt-"))
     status = 1
@@ -75,13 +78,15 @@ def _run(console: Console, root: Path, nodes: int, exit_when_done: bool) -> int:
     rack = Rack(root)
     names = _site(rack, nodes)
     began = time.monotonic()
-    console.print(
-        f"racksalt: a Salt master, two APIs and {len(names)} virtual machines below {root}"
+    _line(
+        console,
+        f"racksalt: a Salt master, two APIs and {len(names)} virtual machines below {root}",
     )
     try:
         rack.start()
-        console.print(
-            f"all up after {time.monotonic() - began:.0f} s; their BMCs are told to power on"
+        _line(
+            console,
+            f"all up after {time.monotonic() - began:.0f} s; their BMCs are told to power on",
         )
         app = rack.open()
         try:
