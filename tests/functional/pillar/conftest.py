@@ -16,7 +16,7 @@ BMC = {"address": "10.9.0.1", "username": "bmc-user", "secret": "file:bmc-entry"
 
 
 class PillarMaster:
-    """What of a master compiles pillar: its options. ``site`` and ``roots`` are its folders of layers and own pillar."""
+    """What of a master compiles pillar. ``site`` and ``roots`` are its folders of layers and of own pillar."""
 
     def __init__(self, folder: Path, repository: Path) -> None:
         import salt.config

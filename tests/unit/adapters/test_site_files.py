@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
 
@@ -302,3 +303,27 @@ def test_a_proposed_file_says_what_is_wrong_with_it(tmp_path):
         read_values(file)
     with pytest.raises(RacksaltError, match="no file"):
         read_values(tmp_path / "none.sls")
+
+
+def test_threads_see_an_edit_whole_or_not_at_all(tmp_path):
+    """Readers in several threads get the old values or the new ones while a file is replaced again and again."""
+    folder = a_site(tmp_path, layers={"rack/r1.sls": {"a": 0, "b": 0}})
+    site = open_site(folder)
+    done = threading.Event()
+    seen: list[dict] = []
+
+    def read() -> None:
+        while not done.is_set():
+            seen.append(values(site))
+
+    readers = [threading.Thread(target=read) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    for number in range(1, 60):
+        write_site(tmp_path, {"next.sls": {"a": number, "b": number}})
+        (tmp_path / "next.sls").replace(folder / "rack/r1.sls")
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert all(it["a"] == it["b"] for it in seen)
+    assert values(site) == {"a": 59, "b": 59}
