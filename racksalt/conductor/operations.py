@@ -19,6 +19,8 @@ from racksalt.model.errors import ConflictError, InvalidInputError, NotFoundErro
 from racksalt.model.event import Entry, Event
 from racksalt.model.node import Address, Bmc, Disk, Hardware, Nic, Node
 from racksalt.psm.table import COMMANDS
+from racksalt.site.schema import Place
+from racksalt.site.secrets import shown
 from racksalt.site.site import Site
 from racksalt.store.rows import values
 
@@ -85,13 +87,16 @@ class Operations:
         return self.site.explain(key, node, rack, zone).as_dict()
 
     def effective(self, node: str) -> dict[str, Any]:
-        """Return the node's whole configuration."""
+        """Return the node's whole configuration; what looks like a secret is hidden."""
         zone, rack = self._place(node)
-        return self.site.effective(node, rack, zone).plain()
+        values: dict[str, Any] = shown("", self.site.effective(node, rack, zone).plain())
+        return values
 
     def impact(self, file: str, against: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return which nodes a layer file touches, or would touch with other values."""
-        return self.site.impact(file, against).as_dict()
+        places = {place.node: place for place in self.site.declarations.places()}
+        places |= {node.id: Place(node.id, node.rack, node.zone) for node in self.store.nodes()}
+        return self.site.impact(file, against, [places[name] for name in sorted(places)]).as_dict()
 
     # Commanding.
 
