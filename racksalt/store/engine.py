@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import ArgumentError
 
 from racksalt.model.errors import SettingsError
 
@@ -31,13 +32,31 @@ def open_engine(url: str) -> Engine:
         "json_deserializer": orjson.loads,
     }
     if url.startswith("postgresql"):
-        engine = create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, **options)
+        engine = _engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, **options)
         event.listen(engine, "begin", _begin_postgresql)
         return engine
-    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": 30}, **options)
+    if url.removeprefix("sqlite:").strip("/") in ("", ":memory:"):
+        raise SettingsError("database: names no file", "use sqlite:///path")
+    engine = _engine(url, connect_args={"check_same_thread": False, "timeout": 30}, **options)
     event.listen(engine, "connect", _tune_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _engine(url: str, **options: Any) -> Engine:
+    try:
+        return create_engine(url, **options)
+    except ArgumentError:
+        # The driver's own message may quote the URL, and with it a password.
+        raise SettingsError(
+            "database: cannot be read as a URL",
+            "use sqlite:///path or postgresql+psycopg://user@host/name",
+        ) from None
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"database: the driver {error.name!r} is not installed",
+            "pip install 'racksalt[postgresql]'",
+        ) from None
 
 
 def _tune_sqlite(connection: Any, _record: Any) -> None:
@@ -49,7 +68,7 @@ def _tune_sqlite(connection: Any, _record: Any) -> None:
         "busy_timeout=30000",
         "foreign_keys=ON",
         "wal_autocheckpoint=4000",
-        "cache_size=-65536",
+        "cache_size=-16384",
     ):
         connection.execute(f"PRAGMA {pragma}")
 

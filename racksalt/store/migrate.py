@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
+from racksalt.model.errors import StoreError
 from racksalt.store.engine import WRITE
 from racksalt.store.migrations import HEAD
 
@@ -28,15 +29,26 @@ def revision(engine: Engine) -> str | None:
 
 
 def upgrade(connection: Connection, target: str = "head") -> None:
-    """Run Alembic on an open transaction."""
+    """Run Alembic on an open transaction.
+
+    Raises:
+        StoreError: the database is of a revision that this version does not know; nothing was changed.
+    """
     # Alembic takes a third of a second to import; only a database that needs it pays.
     from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(HERE))
     config.attributes["connection"] = connection
-    command.upgrade(config, target)
+    try:
+        command.upgrade(config, target)
+    except CommandError as error:
+        raise StoreError(
+            f"the database's revision {_revision(connection)!r} is unknown here: {error}",
+            "a newer racksalt made it; install that one",
+        ) from None
 
 
 def _revision(connection: Connection) -> str | None:

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select
-from sqlalchemy.exc import DBAPIError
 
-from racksalt.model.errors import NotFoundError, StoreError
+from racksalt.model.errors import NotFoundError
 from racksalt.model.event import Entry
 from racksalt.model.node import Address, Bmc, Boot, Disk, Hardware, Nic, Node
 from racksalt.model.place import Network, Rack, Zone
 from racksalt.store import tables as t
 from racksalt.store.engine import WRITE, open_engine
+from racksalt.store.failures import told
 from racksalt.store.migrate import migrate
 from racksalt.store.rows import NOUNS, query, reader, values
 from racksalt.store.transaction import Transaction
@@ -23,6 +23,10 @@ from racksalt.store.transaction import Transaction
 Noun = TypeVar("Noun")
 PLACES = (Zone, Rack, Network)
 PARTS = (Hardware, Nic, Disk, Bmc, Address)
+PULSES = {
+    "sqlite": "PRAGMA data_version",
+    "postgresql": "SELECT coalesce((SELECT max(seq) FROM journal), 0) + coalesce((SELECT max(id) FROM inbox), 0)",
+}
 
 
 class Store:
@@ -34,12 +38,8 @@ class Store:
         self._writing = threading.Lock()
         self._pulse: Connection | None = None
         self._pulse_lock = threading.Lock()
-        try:
+        with told("cannot open the database", "check its path, rights and space"):
             migrate(self.engine)
-        except DBAPIError as error:
-            raise StoreError(
-                f"cannot open the database: {error.orig}", "check its path, rights and space"
-            ) from None
 
     def close(self) -> None:
         """Close every connection."""
@@ -53,38 +53,44 @@ class Store:
 
         Raises:
             StoreError: the database refused (full disk, lost connection); nothing was written.
+            ConflictError: a row contradicts another one; nothing was written.
+            InvalidInputError: a value does not fit its column; nothing was written.
         """
-        try:
-            # The lock keeps this process's threads from polling SQLite's own write lock.
-            with self._writing, self.engine.connect() as plain:
-                connection = plain.execution_options(**{WRITE: True})
-                with connection.begin():
-                    yield Transaction(connection)
-        except DBAPIError as error:
-            raise StoreError(
-                f"the database refused to write: {error.orig}", "nothing was written; retry"
-            ) from error
+        # The lock keeps this process's threads from polling SQLite's own write lock.
+        with (
+            told("the database refused to write", "nothing was written; retry"),
+            self._writing,
+            self.engine.connect() as plain,
+        ):
+            connection = plain.execution_options(**{WRITE: True})
+            with connection.begin():
+                yield Transaction(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Give a connection that sees one consistent state."""
-        try:
-            with self.engine.connect() as connection, connection.begin():
-                yield connection
-        except DBAPIError as error:
-            raise StoreError(f"the database cannot be read: {error.orig}") from error
+        with (
+            told("the database cannot be read", "look at its log; retry"),
+            self.engine.connect() as connection,
+            connection.begin(),
+        ):
+            yield connection
 
     def pulse(self) -> int:
         """Return a number that changes when another process has committed; costs microseconds."""
-        with self._pulse_lock:
+        with self._pulse_lock, told("the database cannot be read", "look at its log; retry"):
             if self._pulse is None:
                 self._pulse = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            if self.engine.dialect.name == "sqlite":
-                return int(self._pulse.exec_driver_sql("PRAGMA data_version").scalar_one())
-            found = self._pulse.exec_driver_sql(
-                "SELECT coalesce((SELECT max(seq) FROM journal), 0) + coalesce((SELECT max(id) FROM inbox), 0)"
-            )
-            return int(found.scalar_one())
+            try:
+                return int(
+                    self._pulse.exec_driver_sql(PULSES[self.engine.dialect.name]).scalar_one()
+                )
+            except Exception:
+                # A connection that broke stays broken: the next pulse takes another.
+                self._pulse.invalidate()
+                self._pulse.close()
+                self._pulse = None
+                raise
 
     def node(self, node: str) -> Node:
         """Return one node.
@@ -125,6 +131,12 @@ class Store:
     def has_effect(self, node: str, name: str) -> bool:
         """Return whether this effect is still to be done for the node."""
         return self._pending(t.outbox.c.node == node, t.outbox.c.name == name)
+
+    def pending_ids(self, ids: Sequence[int]) -> set[int]:
+        """Return those of the effects that are still to be done."""
+        wanted = select(t.outbox.c.id).where(t.outbox.c.id.in_(list(ids)))
+        with self.read() as connection:
+            return set(connection.execute(wanted).scalars())
 
     def has_lane(self, node: str, lane: str) -> bool:
         """Return whether anything is still to be done in a lane of the node."""

@@ -244,6 +244,12 @@ class Transaction:
         freed = update(t.outbox).where(orphaned).values(lease_owner=None, lease_until=None)
         return self.connection.execute(freed).rowcount
 
+    def leave(self, owner: str) -> None:
+        """Say that this conductor ended; what it holds is free at once."""
+        self.remove(t.marks, name=f"{CONDUCTOR}{owner}")
+        held = update(t.outbox).where(OUT.lease_owner == owner)
+        self.connection.execute(held.values(lease_owner=None, lease_until=None))
+
     def add_effects(self, rows: Sequence[dict[str, Any]]) -> None:
         """Add outbox rows."""
         self.insert(t.outbox, rows)
