@@ -15,6 +15,7 @@ from racksalt.conductor.ports import World
 from racksalt.conductor.sweeps import JobSweep, KeySweep, PowerSweep, Sweep, deadlines
 from racksalt.conductor.view import Rules
 from racksalt.conductor.writer import Writer
+from racksalt.model.errors import StoreError
 from racksalt.model.event import Event
 from racksalt.settings import ConductorSettings
 from racksalt.store import Store
@@ -75,8 +76,11 @@ class Conductor:
     def start(self) -> None:
         """Begin to carry out effects and to sweep the world; returns at once."""
         settings = self.settings
-        self._dispatcher = Dispatcher(self.world, settings.workers, self.writer.finished)
-        self.writer.owner, self.writer.leased = secrets.token_hex(8), self._dispatcher.leased
+        self._dispatcher = Dispatcher(
+            self.world, settings.workers, self.writer.finished, self.store.pending_ids
+        )
+        self.writer.owner, self.writer.room = secrets.token_hex(8), self._dispatcher.room
+        self.writer.leased = self._dispatcher.leased
         self._published = self.store.mark(PUBLISHED)
         tell, store, world = self.writer.note, self.store, self.world
         power = PowerSweep(store, world, tell, lambda: self.rules().machine, settings.workers)
@@ -111,9 +115,19 @@ class Conductor:
             sweep.stop()
         for sweep in self._sweeps.values():
             sweep.join(timeout=10)
+        self.writer.leased = None
         if self._dispatcher is not None:
             self._dispatcher.stop()
         self.writer.stop()
+        if self._dispatcher is not None:
+            self._leave()
+
+    def _leave(self) -> None:
+        try:
+            with self.store.write() as tx:
+                tx.leave(self.writer.owner)
+        except StoreError as error:
+            log.warning("others must wait for what this conductor held: %s", error)
 
     def sweep(
         self, name: str, every_s: float, look: Callable[[], None], first_s: float = 0.0

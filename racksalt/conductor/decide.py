@@ -72,8 +72,10 @@ def _noted(view: View, event: Event) -> str:
         return "a hint from the event bus: checked against channels that cannot be forged"
     if event.data.get("boot") not in (None, node.boot):
         return f"stale: of boot {event.data['boot']}, the node is on boot {node.boot}"
-    if event.name in JOB_EVENTS and event.data.get("jid") not in (None, node.job):
+    if event.name in JOB_EVENTS and event.data.get("jid", node.job) != node.job:
         return f"stale: of job {event.data['jid']}, the node runs {node.job or 'none'}"
+    if event.data.get("deadline_at") not in (None, node.deadline_at):
+        return "stale: there was progress meanwhile, and with it a new deadline"
     return ""
 
 

@@ -5,24 +5,34 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from racksalt.conductor.decide import LANES
 from racksalt.conductor.effects import ANY_BOOT, EFFECTS, TOGETHER, backoff
 from racksalt.conductor.ports import World
 from racksalt.conductor.writer import Result, Task
+from racksalt.model.errors import RacksaltError
 
 log = logging.getLogger(__name__)
+MOST_HELD = 1024
+"""How many effects one process keeps to itself."""
+STALE_S = 2.0
+"""After how long in the queue an effect is looked up again before it is done."""
 
 
 class Dispatcher:
     """Two pools, so that slow BMCs never hold up agents: ``power`` and ``agent``, the lanes of the outbox."""
 
     def __init__(
-        self, world: World, workers: int, finished: Callable[[Sequence[Result]], None]
+        self,
+        world: World,
+        workers: int,
+        finished: Callable[[Sequence[Result]], None],
+        wanted: Callable[[Sequence[int]], Collection[int]] = lambda ids: ids,
     ) -> None:
-        self.world, self.finished = world, finished
+        self.world, self.finished, self.wanted = world, finished, wanted
+        self._stopping = False
         self._pools = {
             lane: ThreadPoolExecutor(workers, thread_name_prefix=f"racksalt-{lane}")
             for lane in set(LANES.values())
@@ -34,15 +44,23 @@ class Dispatcher:
 
     def leased(self, tasks: Sequence[Task]) -> None:
         """Take leased effects; returns at once."""
+        if self._stopping:
+            return
         void = [task for task in tasks if _is_void(task)]
         if void:
             self.finished([Result(effect=task.effect) for task in void])
         ready = self._free(task for task in tasks if not _is_void(task))
+        now = self.world.clock()
         for group in _groups(ready):
-            self._pools[LANES[group[0].effect.name]].submit(self._perform, group)
+            self._pools[LANES[group[0].effect.name]].submit(self._perform, group, now)
+
+    def room(self) -> int:
+        """Return how many more effects may be leased: the rest is left to other conductors."""
+        return MOST_HELD - len(self._mine)
 
     def stop(self) -> None:
         """Let running effects end; what was not begun stays in the outbox."""
+        self._stopping = True
         for pool in self._pools.values():
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -62,22 +80,21 @@ class Dispatcher:
                     ready.append(task)
         return ready
 
-    def _perform(self, tasks: Sequence[Task]) -> None:
+    def _perform(self, tasks: Sequence[Task], since: float) -> None:
         name, now = tasks[0].effect.name, self.world.clock()
         try:
-            results = EFFECTS[name](self.world, tasks, now)
+            if now - since > STALE_S:
+                # It stood in the queue for long: what became void meanwhile must not be done.
+                ids = set(self.wanted([task.effect.id for task in tasks]))
+                tasks, void = _parted(tasks, ids)
+                self._release(void)
+            results = EFFECTS[name](self.world, tasks, now) if tasks else []
+        except RacksaltError as error:
+            log.warning("%s failed for %s: %s", name, _names(tasks), error)
+            results = [_failed(task, str(error)) for task in tasks]
         except Exception as error:
-            log.exception(
-                "effect %s failed for %s", name, ", ".join(task.effect.node for task in tasks[:5])
-            )
-            results = [
-                Result(
-                    effect=t.effect,
-                    again_after_s=backoff(t.effect.attempts),
-                    error=f"{type(error).__name__}: {error}",
-                )
-                for t in tasks
-            ]
+            log.exception("%s failed for %s", name, _names(tasks))
+            results = [_failed(task, f"{type(error).__name__}: {error}") for task in tasks]
         self._release(tasks)
         self.finished(results)
 
@@ -96,6 +113,19 @@ class Dispatcher:
                         del self._held[key]
         if held:
             self.leased(held)
+
+
+def _parted(tasks: Sequence[Task], ids: Collection[int]) -> tuple[list[Task], list[Task]]:
+    return [t for t in tasks if t.effect.id in ids], [t for t in tasks if t.effect.id not in ids]
+
+
+def _names(tasks: Sequence[Task]) -> str:
+    return ", ".join(task.effect.node for task in tasks[:5]) + (", …" if len(tasks) > 5 else "")
+
+
+def _failed(task: Task, why: str) -> Result:
+    effect = task.effect
+    return Result(effect=effect, again_after_s=backoff(effect.attempts), error=why)
 
 
 def _is_void(task: Task) -> bool:

@@ -15,7 +15,9 @@ from racksalt.model.errors import ProofError
 from racksalt.model.event import Event
 from racksalt.model.node import Boot, Node
 from racksalt.store import Store
+from racksalt.store.boot_reads import nodes_with_boots
 
+Known = tuple[Node, tuple[Boot, ...]]
 PATIENCE_S = 8.0
 """How long a pending key may wait for its proof to be seen before it is refused in the journal."""
 
@@ -29,20 +31,25 @@ class KeyCheck:
 
     def events(self, pending: Iterable[MinionKey]) -> list[Event]:
         """Return key_proven or key_refused for each pending key; nothing for one whose proof may still come."""
-        keys = [(key, key_sha256(key.public_key)) for key in pending]
-        proofs = self.store.proofs([key.node for key, _ in keys])
+        keys = [(key, sha) for key in pending if (sha := _fingerprint(key)) is not None]
+        names = list({key.node for key, _ in keys})
+        proofs, nodes = self.store.proofs(names), nodes_with_boots(self.store, names)
         self._first_seen = {
             k: at
             for k, at in self._first_seen.items()
             if k in {(key.node, sha) for key, sha in keys}
         }
-        found = [self._one(key, sha, proofs.get((key.node, sha))) for key, sha in keys]
+        found = [
+            self._one(key, sha, proofs.get((key.node, sha)), nodes.get(key.node))
+            for key, sha in keys
+        ]
         return [event for event in found if event is not None]
 
-    def _one(self, key: MinionKey, sha: str, proof: str | None) -> Event | None:
+    def _one(
+        self, key: MinionKey, sha: str, proof: str | None, known: Known | None
+    ) -> Event | None:
         now = self.clock()
-        nodes = self.store.nodes_by_id([key.node])
-        node = nodes[0] if nodes else None
+        node, boots = known or (None, ())
         if proof is None:
             since = self._first_seen.setdefault((key.node, sha), now)
             if now - since < PATIENCE_S:
@@ -54,7 +61,7 @@ class KeyCheck:
             boot = check_proof(
                 self._secret,
                 key.node,
-                self._candidates(node, now),
+                View(node=node, boots=boots, hardware=None, now=now).candidates() if node else (),
                 given=proof,
                 public_key=key.public_key,
                 now=now,
@@ -78,12 +85,6 @@ class KeyCheck:
             },
         )
 
-    def _candidates(self, node: Node | None, now: float) -> list[Boot]:
-        if node is None:
-            return []
-        view = View(node=node, boots=tuple(self.store.boots(node.id)), hardware=None, now=now)
-        return view.candidates()
-
     def _refused(self, key: MinionKey, sha: str, node: Node | None, now: float, why: str) -> Event:
         boot = node.boot if node else 0
         return Event(
@@ -94,6 +95,14 @@ class KeyCheck:
             source="keys",
             data={"refused": f"minion key {sha[:16]}… not accepted: {why}", "key_sha256": sha},
         )
+
+
+def _fingerprint(key: MinionKey) -> str | None:
+    try:
+        return key_sha256(key.public_key)
+    except ProofError:
+        # An empty file in the key store: there is nothing that could be vouched for.
+        return None
 
 
 def _stable(why: str) -> str:

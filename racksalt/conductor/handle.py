@@ -7,7 +7,8 @@ journalled as refused and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from time import gmtime, strftime
 from typing import Any
 
@@ -18,9 +19,12 @@ from racksalt.model.errors import IllegalEventError, NotFoundError, RacksaltErro
 from racksalt.model.event import Entry, Event
 from racksalt.model.node import Boot, Nic, Node
 from racksalt.store.transaction import Transaction
+from racksalt.wire import NODE_ID
 
 UNKNOWN = "unknown"
 """The state that journal entries name for a node that racksalt does not know."""
+LONGEST_ID, LONGEST_ACTOR, LONGEST_NODE = 200, 128, 253
+"""What the journal's columns hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,7 @@ class _Batch:
 
 def handle(tx: Transaction, events: Sequence[Event], rules: Rules, now: float) -> list[Outcome]:
     """Apply ``events`` in order within ``tx``; one outcome each."""
+    events = [_bounded(event) for event in events]
     ids = {event.node for event in events}
     nodes = tx.nodes(ids)
     batch = _Batch(
@@ -88,11 +93,12 @@ def _one(batch: _Batch, event: Event) -> Outcome:
         error = NotFoundError(
             f"node {event.node!r} is unknown", "declare it in the site's files, or let it boot"
         )
+        message = str(event.data.get("refused") or error)
         return _journal(
             batch,
             event,
             None,
-            Decision(node=_nobody(event), kind="refused", message=str(error), error=error),
+            Decision(node=_nobody(event), kind="refused", message=message, error=error),
         )
     view = View(
         node=node,
@@ -124,7 +130,7 @@ def _journal(batch: _Batch, event: Event, before: Node | None, decision: Decisio
         stage=decision.node.stage,
         source=event.source,
         actor=event.actor,
-        message=decision.message[:2000],
+        message=decision.message[:2000].replace("\x00", ""),
         detail=_detail(event, decision),
     )
     batch.entries.append(entry)
@@ -192,16 +198,35 @@ def _enrolled(batch: _Batch, event: Event) -> Node | None:
         return None
     if batch.tx.count_unapproved() + len(batch.new) >= batch.rules.discovery_limit:
         return None
+    mac = str(event.data.get("mac", ""))
+    if not NODE_ID.match(event.node) or batch.tx.mac_owners([mac]):
+        # The MAC became another node's since the boot API looked: its next request finds that one.
+        return None
     node = Node(
         id=event.node, state="declared", version=0, state_since=batch.now, created_at=batch.now
     )
-    mac = str(event.data.get("mac", ""))
     batch.nodes[node.id] = node
     batch.versions[node.id] = 0
     batch.new[node.id] = (
         [Nic(id=f"{node.id}/{mac}", node=node.id, name="pxe", mac=mac, pxe=True)] if mac else []
     )
     return node
+
+
+def _bounded(event: Event) -> Event:
+    """Return the event such that its texts fit their columns; a long id stays unique."""
+    if (
+        len(event.id) <= LONGEST_ID
+        and len(event.actor) <= LONGEST_ACTOR
+        and len(event.node) <= LONGEST_NODE
+        and "\x00" not in event.id + event.actor + event.node
+    ):
+        return event
+    texts = event.id, event.actor[:LONGEST_ACTOR], event.node[:LONGEST_NODE]
+    known, actor, node = (text.replace("\x00", "") for text in texts)
+    if len(known) > LONGEST_ID:
+        known = f"{known[:100]}:{sha256(known.encode()).hexdigest()}"
+    return replace(event, id=known, actor=actor, node=node)
 
 
 def _repeated(batch: _Batch, event: Event, seq: int) -> Outcome:

@@ -10,17 +10,28 @@ from racksalt.model.errors import InvalidInputError
 from racksalt.model.node import Disk, Hardware, Nic
 from racksalt.store.transaction import Transaction
 
-TEXTS = ("serial", "system_uuid", "vendor", "product", "cpu_model", "bios_version")
-NUMBERS = ("cpu_cores", "memory_mib")
+TEXTS = {
+    "serial": 128,
+    "system_uuid": 64,
+    "vendor": 128,
+    "product": 128,
+    "cpu_model": 128,
+    "bios_version": 128,
+}
+"""Texts of the hardware row and how long they may be."""
+INT32, INT53 = 2**31, 2**53
 MEDIA = ("ssd", "hdd", "nvme")
 HEALTH = ("ok", "failing")
+NAME, MOST = 64, 512
+"""How long a part's name may be, and how many parts of a kind a node may have."""
 
 
 def write_inventory(tx: Transaction, node: str, found: Mapping[str, Any]) -> None:
     """Replace the node's hardware rows; a NIC whose MAC another node owns is left with its owner."""
-    facts: dict[str, Any] = {name: _text(found.get(name)) for name in TEXTS}
-    facts |= {name: _number(found.get(name)) for name in NUMBERS}
-    nics = [nic for item in found.get("nics") or () if (nic := _nic(node, item)) is not None]
+    facts: dict[str, Any] = {name: _text(found.get(name), size) for name, size in TEXTS.items()}
+    facts["cpu_cores"] = _number(found.get("cpu_cores"), INT32)
+    facts["memory_mib"] = _number(found.get("memory_mib"))
+    nics = [nic for item in _items(found.get("nics")) if (nic := _nic(node, item)) is not None]
     owners = tx.mac_owners([nic.mac for nic in nics])
     tx.replace_parts(
         node,
@@ -30,7 +41,7 @@ def write_inventory(tx: Transaction, node: str, found: Mapping[str, Any]) -> Non
             for nic in {nic.mac: nic for nic in nics}.values()
             if owners.get(nic.mac, node) == node
         ],
-        [_disk(node, number, item) for number, item in enumerate(found.get("disks") or ())],
+        [_disk(node, number, item) for number, item in enumerate(_items(found.get("disks")))],
     )
 
 
@@ -42,9 +53,9 @@ def _nic(node: str, item: Mapping[str, Any]) -> Nic | None:
     return Nic(
         id=f"{node}/{mac}",
         node=node,
-        name=_text(item.get("name")) or "nic",
+        name=_text(item.get("name"), NAME) or "nic",
         mac=mac,
-        speed_mbps=_number(item.get("speed_mbps")),
+        speed_mbps=_number(item.get("speed_mbps"), INT32),
         pxe=bool(item.get("pxe")),
     )
 
@@ -54,17 +65,24 @@ def _disk(node: str, number: int, item: Mapping[str, Any]) -> Disk:
     return Disk(
         id=f"{node}/disk{number}",
         node=node,
-        name=_text(item.get("name")) or f"disk{number}",
-        serial=_text(item.get("serial")),
+        name=_text(item.get("name"), NAME) or f"disk{number}",
+        serial=_text(item.get("serial"), 128),
         size_gb=_number(item.get("size_gb")),
         media=media if media in MEDIA else "unknown",
         health=health if health in HEALTH else "unknown",
     )
 
 
-def _text(value: Any) -> str | None:
-    return str(value)[:128] if value not in (None, "") else None
+def _items(value: Any) -> list[Mapping[str, Any]]:
+    # A node says what it likes: what is no list of parts is no part.
+    return [i for i in value if isinstance(i, Mapping)][:MOST] if isinstance(value, list) else []
 
 
-def _number(value: Any) -> int | None:
-    return int(value) if isinstance(value, int | float) and 0 <= value < 2**53 else None
+def _text(value: Any, size: int) -> str | None:
+    if not isinstance(value, str | int | float):
+        return None
+    return "".join(c for c in str(value) if c.isprintable())[:size] or None
+
+
+def _number(value: Any, limit: int = INT53) -> int | None:
+    return int(value) if isinstance(value, int | float) and 0 <= value < limit else None

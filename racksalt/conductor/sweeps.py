@@ -15,7 +15,7 @@ from typing import Any
 
 from racksalt.conductor.enrolment import KeyCheck
 from racksalt.conductor.ports import JobResult, World
-from racksalt.model.errors import BmcError
+from racksalt.model.errors import BmcError, RacksaltError
 from racksalt.model.event import Event
 from racksalt.model.node import Bmc, Node
 from racksalt.psm.kernel import Kind, Machine
@@ -70,7 +70,7 @@ def deadlines(store: Store, world: World, tell: Tell) -> None:
                 name="deadline_passed",
                 at=now,
                 source="clock",
-                data={"boot": node.boot},
+                data={"boot": node.boot, "deadline_at": node.deadline_at},
             )
             for node in store.overdue(now)
         ]
@@ -107,12 +107,18 @@ class JobSweep:
         agents: dict[str, list[Node]] = {}
         for node in running:
             agents.setdefault(node.agent, []).append(node)
-        for nodes in agents.values():
-            jobs = self.world.jobs_of(nodes[0])
-            found = jobs.results([(str(node.job), node.id) for node in nodes])
-            self.tell([self._result(result) for result in found])
-            ended = {result.jid for result in found}
-            self._lost([node for node in nodes if node.job not in ended])
+        for agent, nodes in agents.items():
+            try:
+                self._look_up(nodes)
+            except RacksaltError as error:
+                # One kind of agent that cannot be asked must not hide the results of the others.
+                log.warning("jobs of %s agents cannot be looked up: %s", agent, error)
+
+    def _look_up(self, nodes: Sequence[Node]) -> None:
+        found = self.world.jobs_of(nodes[0]).results([(str(n.job), n.id) for n in nodes])
+        self.tell([self._result(result) for result in found])
+        ended = {result.jid for result in found}
+        self._lost([node for node in nodes if node.job not in ended])
 
     def _lost(self, nodes: Iterable[Node]) -> None:
         now = self.world.clock()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from racksalt.boot.identity import normalise_serial, normalise_uuid, same_uuid
@@ -114,7 +114,7 @@ def facts(view: View, event: Event, rules: Rules) -> Facts:
 
 def _conflicts(view: View, event: Event) -> bool:
     inventory = event.data.get("inventory")
-    if not inventory or view.hardware is None:
+    if not isinstance(inventory, Mapping) or view.hardware is None:
         return False
     serials = normalise_serial(view.hardware.serial), normalise_serial(inventory.get("serial"))
     uuids = normalise_uuid(view.hardware.system_uuid), normalise_uuid(inventory.get("system_uuid"))

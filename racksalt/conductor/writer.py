@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from racksalt.conductor.handle import Outcome, handle
@@ -19,6 +19,8 @@ from racksalt.model.node import Bmc, Boot, Node
 from racksalt.store import Store, Transaction
 
 log = logging.getLogger(__name__)
+PAUSE_S = 0.5
+"""The wait before what could not be written is tried again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,10 @@ class _Work:
 
 
 class Writer:
-    """The one thread of this process that writes. ``leased`` gets the effects that are due, if there is one."""
+    """The one thread of this process that writes.
+
+    ``leased`` gets the effects that are due, if there is one; ``room`` says how many it can take.
+    """
 
     def __init__(
         self,
@@ -62,14 +67,16 @@ class Writer:
         owner: str = "",
         lease_s: float = 60,
         leased: Callable[[list[Task]], None] | None = None,
+        room: Callable[[], int] = lambda: 1 << 30,
     ) -> None:
+        self.room = room
         self.store, self.rules, self.clock = store, rules, clock
         self.batch, self.owner, self.lease_s, self.leased = batch, owner, lease_s, leased
         self._work: deque[_Work] = deque()
         self._results: deque[Result] = deque()
         self._wake = threading.Event()
         self._look = False
-        self._stopping = False
+        self._stopping = self._ended = False
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
@@ -77,7 +84,10 @@ class Writer:
         """Hand in an event; the future has its outcome after the commit, or StoreError."""
         future: Future[Outcome] = Future()
         self._work.append(_Work(event, future))
-        self._woken()
+        if self._ended:
+            self._turn_away()
+        else:
+            self._woken()
         return future
 
     def note(self, events: Sequence[Event]) -> None:
@@ -96,21 +106,32 @@ class Writer:
         self._woken()
 
     def stop(self) -> None:
-        """Write what was handed in, then end the thread."""
+        """Write what was handed in, then end the thread; whoever comes later is turned away."""
+        self.leased = None
         self._stopping = True
         self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout=30)
+        self._ended = True
+        self._turn_away()
+
+    def _turn_away(self) -> None:
+        error = StoreError("this process is ending: nothing was written", "hand it in again")
+        while self._work:
+            future = self._work.popleft().future
+            if future is not None and future.set_running_or_notify_cancel():
+                future.set_exception(error)
 
     def _woken(self) -> None:
         if self._thread is None:
             with self._starting:
-                if self._thread is None:
-                    self._thread = threading.Thread(
-                        target=self._run, name="racksalt-writer", daemon=True
-                    )
-                    self._thread.start()
+                self._started()
         self._wake.set()
+
+    def _started(self) -> None:
+        if self._thread is None and not self._ended:
+            self._thread = threading.Thread(target=self._run, name="racksalt-writer", daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
         while True:
@@ -121,9 +142,13 @@ class Writer:
             self._wake.clear()
             self._look = False
             work = [self._work.popleft() for _ in range(min(len(self._work), self.batch))]
+            for item in work:
+                if item.future is not None and not item.future.set_running_or_notify_cancel():
+                    # Nobody waits any more; the event happened all the same.
+                    item.future = None
             results = [self._results.popleft() for _ in range(min(len(self._results), self.batch))]
             try:
-                self._commit(work, results)
+                self._commit(work, results, inbox=self.batch)
             except StoreError as error:
                 self._unwritten(work, results, error)
             except Exception:
@@ -132,22 +157,23 @@ class Writer:
                 )
                 self._one_by_one(work, results)
 
-    def _commit(self, work: Sequence[_Work], results: Sequence[Result]) -> None:
-        now, tasks = self.clock(), []
+    def _commit(self, work: Sequence[_Work], results: Sequence[Result], inbox: int = 0) -> None:
+        now, tasks, leased = self.clock(), [], self.leased
+        room = min(self.batch, self.room())
         events = [item.event for item in work]
         told = [event for result in results for event in result.events]
         with self.store.write() as tx:
-            taken = tx.inbox_take(self.batch) if self.leased else []
+            taken = tx.inbox_take(inbox) if leased and inbox else []
             outcomes = handle(tx, [*events, *told, *taken], self.rules(), now)
             _settle(tx, results, now)
-            if self.leased:
-                tasks = _tasks(tx, tx.lease(self.owner, now, self.lease_s, self.batch))
+            if leased and room > 0:
+                tasks = _tasks(tx, tx.lease(self.owner, now, self.lease_s, room))
         for item, outcome in zip(work, outcomes, strict=False):
             if item.future is not None:
                 item.future.set_result(outcome)
-        self._look = self._look or len(taken) == self.batch or len(tasks) == self.batch
-        if tasks and self.leased:
-            self.leased(tasks)
+        self._look = self._look or (bool(taken) and len(taken) == inbox) or len(tasks) == self.batch
+        if tasks and leased:
+            leased(tasks)
 
     def _unwritten(
         self, work: Sequence[_Work], results: Sequence[Result], error: StoreError
@@ -157,32 +183,51 @@ class Writer:
         for item in work:
             if item.future is not None:
                 item.future.set_exception(error)
+        if self._stopping:
+            # Sweeps find it again, and effects are done again, by the next process.
+            return
         self._work.extendleft(reversed([item for item in work if item.future is None]))
         self._results.extendleft(reversed(results))
         # A full disk does not mend in microseconds.
         self._wake.clear()
-        threading.Event().wait(0.5)
+        threading.Event().wait(PAUSE_S)
         self._look = True
 
     def _one_by_one(self, work: Sequence[_Work], results: Sequence[Result]) -> None:
+        """Commit each alone, so that one that cannot be handled takes no other with it."""
         for item in work:
-            try:
-                self._commit([item], ())
-            except Exception as error:
-                log.exception(
-                    "event %s of node %s cannot be handled", item.event.name, item.event.node
-                )
+            self._alone([item], (), f"event {item.event.name} of {item.event.node}")
+        for result in results:
+            what = f"the result of {result.effect.name} on {result.effect.node}"
+            if not self._alone((), [result], what):
+                # It is done all the same: doing it again would end in the same.
+                self._alone((), [replace(result, events=())], what)
+        if self.leased:
+            self._look = True
+            if not self._alone((), (), "an event from the inbox", inbox=1):
+                self._drop_from_inbox()
+
+    def _drop_from_inbox(self) -> None:
+        try:
+            with self.store.write() as tx:
+                tx.inbox_take(1)
+        except StoreError as error:
+            self._unwritten((), (), error)
+
+    def _alone(
+        self, work: Sequence[_Work], results: Sequence[Result], what: str, inbox: int = 0
+    ) -> bool:
+        try:
+            self._commit(work, results, inbox)
+        except StoreError as error:
+            self._unwritten(work, results, error)
+        except Exception as error:
+            log.exception("%s cannot be handled; it is dropped", what)
+            for item in work:
                 if item.future is not None:
                     item.future.set_exception(error)
-        for result in results:
-            try:
-                self._commit((), [result])
-            except Exception:
-                log.exception(
-                    "the result of %s on %s cannot be handled",
-                    result.effect.name,
-                    result.effect.node,
-                )
+            return False
+        return True
 
 
 def _settle(tx: Transaction, results: Sequence[Result], now: float) -> None:
