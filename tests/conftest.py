@@ -9,6 +9,16 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.databases import (  # noqa: F401  fixtures for all
+    database_url,
+    empty_url,
+    postgresql,
+    postgresql_template,
+    sqlite_store,
+    sqlite_template,
+    store,
+)
+
 ROOT = Path(__file__).resolve().parent.parent
 ORDER = ("unit", "repo", "properties", "docs", "graphql_api", "functional", "integration")
 

@@ -1,0 +1,141 @@
+"""A real PostgreSQL server in a temporary folder, reached over a Unix socket; nothing of it is left afterwards."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+PACKAGES = Path("/usr/lib/postgresql")
+WANTED = "install PostgreSQL's server (Debian: apt-get install postgresql)"
+ACCOUNTS = ("postgres", "nobody")
+"""Who runs the server when the tests run as root: it refuses to run as root."""
+START_S = 60
+
+
+class NoPostgresqlError(Exception):
+    """There are no server binaries, or nobody may run them."""
+
+
+def binaries() -> Path:
+    """Return the folder of the newest server binaries.
+
+    Raises:
+        NoPostgresqlError: none is installed.
+    """
+    found = [path.parent for path in PACKAGES.glob("*/bin/initdb")]
+    on_path = shutil.which("initdb")
+    if found:
+        return max(found, key=lambda folder: int(folder.parent.name))
+    if on_path and shutil.which("pg_ctl"):
+        return Path(on_path).resolve().parent
+    raise NoPostgresqlError(f"no initdb under {PACKAGES} nor on the PATH: {WANTED}")
+
+
+class Postgresql:
+    """One running server. ``durable=False`` leaves out fsync: quick, for tests that pull no plug."""
+
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        self.folder, self._bin, self._numbers = folder, binaries(), itertools.count()
+        self._data, self._user = folder / "data", _account()
+        if self._user is not None:
+            os.chown(folder, self._user.pw_uid, self._user.pw_gid)
+        self._run(
+            "initdb", "-A", "trust", "-U", "racksalt", "-E", "UTF8", "--no-sync", "--locale=C"
+        )
+        options = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(folder),
+            "max_connections": "100",
+            "shared_buffers": "32MB",
+            **({} if durable else {"fsync": "off", "full_page_writes": "off"}),
+        }
+        lines = "".join(f"{name} = '{value}'\n" for name, value in options.items())
+        with (self._data / "postgresql.conf").open("a", encoding="ascii") as file:
+            file.write(lines)
+        self._run("pg_ctl", "start", "-w", "-t", str(START_S), "-l", str(folder / "log"))
+
+    def stop(self) -> None:
+        """End the server: open connections are cut."""
+        self._run("pg_ctl", "stop", "-m", "fast", "-w", "-t", str(START_S))
+
+    def restart(self) -> None:
+        """Crash and start again: every open connection is lost."""
+        self._run("pg_ctl", "stop", "-m", "immediate", "-w", "-t", str(START_S))
+        self._run("pg_ctl", "start", "-w", "-t", str(START_S), "-l", str(self.folder / "log"))
+
+    def url(self, database: str) -> str:
+        """Return the address of a database as the setting ``database`` has it."""
+        return f"postgresql+psycopg://racksalt@/{database}?host={self.folder}"
+
+    def create(self, template: str = "template1") -> str:
+        """Make a new database, a copy of ``template``; return its name."""
+        name = f"d{next(self._numbers)}"
+        self._sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    def drop(self, database: str) -> None:
+        """Drop a database, with its connections."""
+        self._sql(f"DROP DATABASE {database} WITH (FORCE)")
+
+    def _sql(self, statement: str) -> None:
+        import psycopg
+
+        # The names are made here, so nothing needs quoting.
+        at = f"host={self.folder} user=racksalt dbname=postgres"
+        with psycopg.connect(at, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def _run(self, program: str, *arguments: str) -> None:
+        # The server must not inherit pipes: whoever reads them would wait for its end.
+        with (self.folder / f"{program}.out").open("a+b") as out:
+            user = (
+                {}
+                if self._user is None
+                else {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
+            )
+            done = subprocess.run(
+                [self._bin / program, "-D", self._data, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                check=False,
+                timeout=START_S * 2,
+                **user,
+            )
+            if done.returncode:
+                out.seek(0)
+                raise RuntimeError(
+                    f"{program} failed: {out.read().decode(errors='replace')[-2000:]}"
+                )
+
+
+def _account() -> pwd.struct_passwd | None:
+    if os.geteuid() != 0:
+        return None
+    for name in ACCOUNTS:
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise NoPostgresqlError(f"none of the accounts {', '.join(ACCOUNTS)} exists to run the server")
+
+
+@contextmanager
+def a_server(*, durable: bool = False):
+    """Give a running server; its folder is gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="racksalt-pg-"))
+    try:
+        server = Postgresql(folder, durable=durable)
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
