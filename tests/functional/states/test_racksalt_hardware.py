@@ -1,0 +1,106 @@
+"""The commissioning states: each compares, says what it would do, does it, and then changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_inventoried_hands_the_hardware_back(node):
+    """The conductor finds the inventory in the state's result, and nothing counts as a change."""
+    ret = node.states.racksalt_hardware.inventoried(name="inventory")
+    assert ret.result is True
+    assert ret.changes == {}
+    assert ret["data"]["inventory"] == node.describe()
+
+
+@pytest.mark.parametrize("test", [True, False])
+@pytest.mark.parametrize(
+    ("baseline", "result"), [({}, True), ({"bios": "1.0.0"}, True), ({"bios": "1.10.0"}, False)]
+)
+def test_firmware_is_compared_as_versions(node, test, baseline, result):
+    """1.9 is older than 1.10; what is too old is named with both versions."""
+    node.describe(bios_version="1.9.0")
+    ret = node.states.racksalt_hardware.firmware_at_least(name="f", baseline=baseline, test=test)
+    assert ret.result is result
+    assert ("1.9.0" in ret.comment) is not result
+
+
+def test_firmware_that_cannot_be_read_is_not_new_enough(node):
+    """A part without a readable version fails by name."""
+    ret = node.states.racksalt_hardware.firmware_at_least(name="f", baseline={"nic": "1"})
+    assert ret.result is False
+    assert "nic" in ret.comment
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_bios_settings_that_cannot_be_written_fail_or_would_be_set(node, test):
+    """Test mode tells the difference; for real a setting that does not read back fails by name."""
+    node.describe(bios_settings={"Boot": "Legacy", "Turbo": "On"})
+    ret = node.states.racksalt_hardware.bios_set(
+        name="b", settings={"Boot": "UEFI", "Turbo": "On"}, test=test
+    )
+    assert ret.result is (None if test else False)
+    assert "Boot" in ret.comment
+    assert "Turbo" not in ret.comment
+
+
+def test_bios_settings_as_asked_change_nothing(node):
+    """Nothing is written where all is as asked."""
+    node.describe(bios_settings={"Boot": "UEFI"})
+    ret = node.states.racksalt_hardware.bios_set(name="b", settings={"Boot": "UEFI"})
+    assert (ret.result, ret.changes) == (True, {})
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_raid_arrays_are_compared_by_name_level_and_size(node, there):
+    """A missing array is named and said to be more than can be built yet."""
+    array = {"name": "md0", "level": "raid1", "devices": 2}
+    node.describe(raid=[array] if there else [{**array, "level": "raid0"}])
+    ret = node.states.racksalt_hardware.raid_present(name="r", arrays=[array])
+    assert ret.result is there
+    assert ("not supported yet" in ret.comment) is not there
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_burn_in_loads_the_machine_or_says_how_it_would(node, test):
+    """Results are kept as data; a test run is no change."""
+    ret = node.states.racksalt_hardware.burned_in(
+        name="b", cpu_s=0.01, memory_mib=1, disk_mib=1, test=test
+    )
+    assert ret.result is (None if test else True)
+    assert ret.changes == {}
+    if not test:
+        assert set(ret["data"]["burn_in"]) == {"cpu", "memory", "disk"}
+    assert list(node.disk.iterdir()) == []
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_a_failing_disk_fails_burn_in_by_name_and_serial(node, test):
+    """The person who goes to the rack needs both; no load is put on such a machine."""
+    disks = node.describe()["disks"]
+    disks[0]["health"] = "failing"
+    node.describe(disks=disks)
+    ret = node.states.racksalt_hardware.burned_in(name="b", cpu_s=100, test=test)
+    assert ret.result is False
+    assert disks[0]["name"] in ret.comment
+    assert disks[0]["serial"] in ret.comment
+
+
+@pytest.mark.parametrize(
+    ("known", "require", "result"),
+    [
+        ({}, [], True),
+        ({}, ["bmc_password"], False),
+        ({"bmc_default_password": True}, ["bmc_password"], False),
+        ({"bmc_default_password": False}, ["bmc_password"], True),
+        ({"secure_boot": True}, ["secure_boot"], True),
+        ({"secure_boot": False}, ["bmc_password", "secure_boot"], False),
+    ],
+)
+def test_safety_that_is_required_must_be_known_and_true(node, known, require, result):
+    """Unknown is not safe, where it is required; all findings are told in any case."""
+    node.describe(**known)
+    ret = node.states.racksalt_hardware.secure(name="s", require=require)
+    assert ret.result is result
+    assert "secure_boot" in ret.comment
+    assert "bmc_password" in ret.comment
