@@ -14,7 +14,7 @@ from graphql import ExecutionResult, GraphQLError
 from graphql.execution import create_source_event_stream
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 
-from graphql_api import auth, execution
+from graphql_api import auth, execution, tasks
 from graphql_api.compiled.executor import CompiledExecutor
 from graphql_api.documents import RefusedDocumentError
 from graphql_api.problems import formatted
@@ -145,5 +145,4 @@ class _Recheck:
     async def close(self) -> None:
         """Stop waiting."""
         if self._pending is not None:
-            self._pending.cancel()
-            await asyncio.gather(self._pending, return_exceptions=True)
+            await tasks.end([self._pending])

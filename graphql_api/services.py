@@ -7,7 +7,7 @@ import gc
 import logging
 from typing import TYPE_CHECKING, Any
 
-from graphql_api import cost
+from graphql_api import cost, tasks
 from graphql_api.auth import Gate
 from graphql_api.documents import Documents
 from graphql_api.feed import Feed
@@ -71,8 +71,7 @@ class Services:
     async def stop(self) -> None:
         """Stop following, and end every subscription."""
         if self._tailer is not None:
-            self._tailer.cancel()
-            await asyncio.gather(self._tailer, return_exceptions=True)
+            await tasks.end([self._tailer])
             self._tailer = None
         self.feed.close()
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from graphql_api import execution, live
+from graphql_api import execution, live, tasks
 from graphql_api.auth import Caller, UnauthenticatedError, bearer_of
 
 if TYPE_CHECKING:
@@ -69,10 +69,7 @@ class Socket:
             elif reader.exception() is not None:
                 await self._end(reader.exception())
         finally:
-            running = [reader, heart, *self._operations.values()]
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            await tasks.end([reader, heart, *self._operations.values()])
 
     async def _end(self, error: BaseException | None) -> None:
         if isinstance(error, CloseError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import orjson
 from starlette.responses import StreamingResponse
 
-from graphql_api import execution, live
+from graphql_api import execution, live, tasks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -73,6 +73,5 @@ async def _events(
         yield b"event: complete\ndata:\n\n"
     finally:
         if pending is not None:
-            pending.cancel()
-            await asyncio.gather(pending, return_exceptions=True)
+            await tasks.end([pending])
         await answers.aclose()

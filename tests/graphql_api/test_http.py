@@ -142,7 +142,7 @@ def test_what_changes_by_itself_has_no_tag(rig, query):
 
 
 def test_a_document_can_be_named_by_its_hash_once_it_was_sent(rig):
-    """documentId saves sending and parsing; an unknown one says what to do."""
+    """DocumentId saves sending and parsing; an unknown one says what to do."""
     import hashlib
 
     query = "query Named($n:Int=2){nodes(first:$n){nodes{id}}}"

@@ -123,7 +123,7 @@ def test_writing_needs_its_scope_whatever_the_transport(fresh):
 
 
 def test_power_is_commanded_through_the_machine(fresh):
-    """setPower journals a power command; the effect is the conductor's."""
+    """SetPower journals a power command; the effect is the conductor's."""
     found = power(fresh, ("power:write", "topology:read"), action="CYCLE", nodes=["n1"])
     assert found["command"] == "POWER_CYCLE"
     assert found["accepted"][0]["nodeId"] == "n1"

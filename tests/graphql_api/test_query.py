@@ -6,7 +6,7 @@ import pytest
 
 
 def test_the_topology_is_answered_from_zones_down_to_addresses(rig):
-    """zones → racks → nodes → NICs → addresses, each linked both ways."""
+    """Zones → racks → nodes → NICs → addresses, each linked both ways."""
     found = rig.ask(
         "{zones{name nodeCount racks{name zone{name} nodes{id nics{mac addresses{address family kind "
         "network{name addressCount} nic{mac} node{id}}}}}}}"
@@ -198,7 +198,7 @@ def test_why_says_what_a_node_waits_for_and_what_to_do(rig):
 
 
 def test_the_viewer_is_the_tokens_holder(rig):
-    """viewer tells name and scopes."""
+    """Viewer tells name and scopes."""
     found = rig.ask(
         "{viewer{name scopes} rateLimit{cost costLimit remaining limit}}", scopes=("topology:read",)
     )

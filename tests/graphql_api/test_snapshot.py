@@ -133,7 +133,7 @@ def test_no_credential_is_loaded():
 
 
 def test_the_revision_differs_when_the_content_may_differ():
-    """seq alone, and with the generation once something changed without a journal entry."""
+    """Seq alone, and with the generation once something changed without a journal entry."""
     made = a_snapshot(a_node("n1"))
     assert made.revision == "7"
     made.generation = 1

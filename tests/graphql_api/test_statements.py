@@ -54,7 +54,7 @@ def test_history_needs_one_statement_however_many_nodes(rig, nodes):
 
 
 def test_a_page_of_the_journal_is_one_statement(rig):
-    """transitions reads its page by sequence number."""
+    """Transitions reads its page by sequence number."""
     query = "{transitions(first:2){nodes{seq}}}"
     rig.ask(query)
     with counted(rig) as seen:

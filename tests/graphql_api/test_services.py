@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+
+import httpx
+import orjson
+import pytest
+import uvicorn
+from starlette.testclient import TestClient
+from websockets.sync.client import connect
+
+from graphql_api import services as following
+from graphql_api.app import create_app
+from racksalt.bootstrap import open_app
+from racksalt.model.errors import StoreError
+from racksalt.model.node import Address, Nic, Node
+from racksalt.model.place import Network, Rack, Zone
+from tests.graphql_api.rig import Rig
+
+STATE = "query($n:ID){node(by:{id:$n}){state rack{name zone{name}}}}".replace("$n:ID", "$n:ID!")
+
+
+def caught_up(rig, seconds=5):
+    """Wait until the snapshot has what the store has."""
+    assert rig.client.portal.call(rig.services.reached, rig.store.head(), seconds)
+
+
+def test_what_another_process_commits_is_seen_here(fresh):
+    """Each process follows the journal by itself; nobody tells anybody."""
+    other = open_app(fresh.site.settings)
+    try:
+        other.operations.run("commission", ["n1"], "elsewhere")
+    finally:
+        other.close()
+    caught_up(fresh)
+    assert fresh.ask(STATE, {"n": "n1"})["node"]["state"] != "DECLARED"
+
+
+def test_two_applications_over_one_database_agree(fresh):
+    """A command through one is seen through the other."""
+    web = create_app(fresh.site)
+    with TestClient(web) as client:
+        fresh.site.operations.run("commission", ["n2"], "tester")
+        head = fresh.store.head()
+        assert client.portal.call(web.state.services.reached, head, 5)
+        caught_up(fresh)
+        body = {"query": STATE, "variables": {"n": "n2"}}
+        there = client.post("/graphql", json=body, headers=fresh.headers()).json()
+    assert there["data"] == fresh.ask(STATE, {"n": "n2"})
+
+
+def test_a_node_in_a_rack_that_is_new_is_shown_there(fresh):
+    """A journal entry that leads to an unknown place makes the snapshot load anew."""
+    with fresh.store.write() as tx:
+        tx.put_places([Zone(name="z3")])
+        tx.put_places([Rack(name="r9", zone="z3")])
+        row = Node(
+            id="new",
+            state="declared",
+            version=0,
+            state_since=1.0,
+            rack="r9",
+            zone="z3",
+            goal="ready",
+        )
+        tx.add_nodes([row])
+    fresh.site.operations.run("approve", ["new"], "tester")
+    caught_up(fresh)
+    assert fresh.ask(STATE, {"n": "new"})["node"]["rack"] == {"name": "r9", "zone": {"name": "z3"}}
+    assert len(fresh.ask("{zones{name}}")["zones"]) == 3
+
+
+def test_what_changes_without_a_journal_entry_is_found_by_and_by(tmp_path, monkeypatch):
+    """A new network has no journal entry; reading everything again finds it and changes the revision."""
+    monkeypatch.setattr(following, "RELOAD_S", 0.1)
+    rig = Rig(tmp_path)
+    try:
+        with rig.client:
+            before = rig.services.snapshot.revision
+            with rig.store.write() as tx:
+                tx.put_places([Network(name="storage", purpose="storage")])
+
+            async def found():
+                while "storage" not in rig.services.snapshot.networks:
+                    await asyncio.sleep(0.01)
+
+            rig.client.portal.call(lambda: asyncio.wait_for(found(), 10))
+            assert rig.services.snapshot.revision != before
+            assert "storage" in str(rig.ask("{networks{name}}"))
+    finally:
+        rig.site.close()
+
+
+def test_a_database_that_is_away_for_a_while_stops_nothing(fresh, monkeypatch, caplog):
+    """The snapshot goes on answering, and catches up once the database is back."""
+    monkeypatch.setattr(following, "RETRY_S", 0.02)
+    source = fresh.services.source
+    gone = threading.Event()
+    true = source.head
+
+    def away():
+        gone.set()
+        raise StoreError("no connection")
+
+    monkeypatch.setattr(source, "head", away)
+    assert gone.wait(5)
+    assert fresh.ask(STATE, {"n": "n1"})["node"]["state"] == "DECLARED"
+    fresh.site.operations.run("commission", ["n1"], "tester")
+    monkeypatch.setattr(source, "head", true)
+    caught_up(fresh)
+    assert fresh.ask(STATE, {"n": "n1"})["node"]["state"] != "DECLARED"
+    assert "could not be followed" in caplog.text
+
+
+def populate(store, count):
+    """Write ``count`` nodes with four NICs and an address each."""
+    with store.write() as tx:
+        tx.put_places([Zone(name=f"z{n}") for n in range(5)])
+        tx.put_places([Rack(name=f"r{n:02}", zone=f"z{n % 5}") for n in range(50)])
+        tx.put_places([Network(name="admin", cidr_v4="10.0.0.0/8")])
+        names = [f"n{n:04}" for n in range(count)]
+        tx.add_nodes(
+            [
+                Node(
+                    id=name,
+                    state="ready",
+                    version=1,
+                    state_since=1e9,
+                    rack=f"r{n % 50:02}",
+                    zone=f"z{n % 50 % 5}",
+                )
+                for n, name in enumerate(names)
+            ]
+        )
+        pairs = [(n, name, k) for n, name in enumerate(names) for k in range(4)]
+        tx.put(
+            [
+                Nic(
+                    id=f"{name}/{k}",
+                    node=name,
+                    name=f"eth{k}",
+                    mac=f"02:00:{n // 256:02x}:{n % 256:02x}:00:{k:02x}",
+                )
+                for n, name, k in pairs
+            ]
+        )
+        tx.put(
+            [
+                Address(
+                    id=f"{name}/{k}/a",
+                    node=name,
+                    nic=f"{name}/{k}",
+                    network="admin",
+                    address=f"10.{k}.{n // 256}.{n % 256}",
+                    family=4,
+                )
+                for n, name, k in pairs
+            ]
+        )
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A real server with 1,000 nodes on a port of its own; gives rig, address and seconds to the first answer."""
+    rig = Rig(tmp_path)
+    populate(rig.store, 1000)
+    server = uvicorn.Server(uvicorn.Config(rig.web, log_level="warning", ws="websockets-sansio"))
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    began = time.monotonic()
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    address = f"127.0.0.1:{listener.getsockname()[1]}"
+    took = None
+    while took is None and time.monotonic() - began < 30:
+        try:
+            assert httpx.get(f"http://{address}/healthz").status_code == 200
+            took = time.monotonic() - began
+        except httpx.TransportError:
+            assert thread.is_alive()
+    yield rig, address, took
+    server.should_exit = True
+    thread.join(20)
+    listener.close()
+    rig.site.close()
+    assert not thread.is_alive()
+
+
+def test_a_real_server_answers_soon_and_streams(served):
+    """1,000 nodes are loaded within 3 s of the start; HTTP, WebSocket and events work over real sockets."""
+    rig, address, took = served
+    assert took < 3
+    query = "{zones{racks{nodes{id nics{mac addresses{address}}}}}}"
+    answer = httpx.post(
+        f"http://{address}/graphql", json={"query": query}, headers=rig.headers()
+    ).json()
+    nodes = [
+        node for zone in answer["data"]["zones"] for rack in zone["racks"] for node in rack["nodes"]
+    ]
+    assert len([node for node in nodes if node["nics"]]) == 1000 + 4
+    follow = "subscription{transitions{seq nodeId}}"
+    with connect(
+        f"ws://{address}/graphql", subprotocols=["graphql-transport-ws"], close_timeout=2
+    ) as line:
+        line.send(
+            orjson.dumps(
+                {"type": "connection_init", "payload": {"authorization": f"Bearer {rig.token()}"}}
+            ).decode()
+        )
+        assert orjson.loads(line.recv())["type"] == "connection_ack"
+        line.send('{"id":"1","type":"subscribe","payload":{"query":"%s"}}' % follow)
+        line.send('{"type":"ping"}')
+        assert orjson.loads(line.recv())["type"] == "pong"
+        with httpx.stream(
+            "POST",
+            f"http://{address}/graphql",
+            json={"query": follow},
+            headers={**rig.headers(), "accept": "text/event-stream"},
+        ) as events:
+            lines = events.iter_lines()
+            assert next(lines) == ":"
+            while len(rig.services.feed._subscribers) < 2:
+                time.sleep(0.005)
+            rig.site.operations.run("reinstall", ["n0001"], "tester")
+            assert orjson.loads(line.recv())["payload"]["data"]["transitions"]["nodeId"] == "n0001"
+            found = next(one for one in lines if one.startswith("data: "))
+            assert '"nodeId":"n0001"' in found
