@@ -24,6 +24,8 @@ from racksalt.store import Store
 log = logging.getLogger(__name__)
 FULL_SWEEP_S = 5.0
 """How long hints about single jobs may put off a look at all of them."""
+ALIVE_S = 3.0
+"""How long agents are given to say that they are there, before they are asked for their jobs."""
 Tell = Callable[[Sequence[Event]], None]
 
 
@@ -85,6 +87,7 @@ class JobSweep:
         self._asked: dict[str, float] = {}
         self._hinted: deque[str] = deque()
         self._full_at = 0.0
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="racksalt-lost")
 
     def hint(self, jids: Iterable[str]) -> None:
         """Look at these jobs first: their results are said to be there."""
@@ -122,27 +125,44 @@ class JobSweep:
 
     def _lost(self, nodes: Iterable[Node]) -> None:
         now = self.world.clock()
+        overdue = []
         for node in nodes:
-            jid, since = (
-                str(node.job),
-                max(node.job_since or now, self._asked.get(str(node.job), 0.0)),
-            )
-            if now - since < self.lost_s or self.store.has_effect(node.id, "run_stage"):
-                continue
-            self._asked[jid] = now
-            if self.world.jobs_of(node).lost(jid, node.id):
-                told = Event(
-                    id=f"lost:{jid}:{node.id}",
-                    node=node.id,
-                    name="stage_lost",
-                    at=now,
-                    source="jobs",
-                    data={"jid": jid, "boot": node.boot, "stage": node.stage},
-                )
-                self.tell([told])
+            since = max(node.job_since or now, self._asked.get(str(node.job), 0.0))
+            if now - since >= self.lost_s and not self.store.has_effect(node.id, "run_stage"):
+                self._asked[str(node.job)] = now
+                overdue.append(node)
+        if overdue:
+            self._pool.submit(self._ask, overdue)
+
+    def _ask(self, nodes: Sequence[Node]) -> None:
+        """Ask the agents that are there for their jobs, apart from the sweep, which goes on looking up results.
+
+        After a restart many agents are silent for seconds: they are asked again later, and none waits for another.
+        """
+        try:
+            jobs = self.world.jobs_of(nodes[0])
+            alive = jobs.answering([node.id for node in nodes], ALIVE_S)
+            for node in nodes:
+                if node.id in alive and jobs.lost(str(node.job), node.id):
+                    self.tell([_lost(node, self.world.clock())])
+        except RacksaltError as error:
+            log.warning("agents cannot be asked for their jobs: %s", error)
+        except Exception:
+            log.exception("agents could not be asked for their jobs")
 
     def _result(self, result: JobResult) -> Event:
         return job_event(result, self.world.clock())
+
+
+def _lost(node: Node, at: float) -> Event:
+    return Event(
+        id=f"lost:{node.job}:{node.id}",
+        node=node.id,
+        name="stage_lost",
+        at=at,
+        source="jobs",
+        data={"jid": node.job, "boot": node.boot, "stage": node.stage},
+    )
 
 
 def job_event(result: JobResult, at: float) -> Event:
