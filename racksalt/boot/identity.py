@@ -25,6 +25,7 @@ SERIAL_WEIGHT = 3
 _HEX12 = re.compile(r"[0-9a-f]{12}")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _PRINTABLE = re.compile(r"[\x20-\x7e]{1,64}")
+_NO_WORD = re.compile(r"[^A-Za-z0-9]")
 _ONE_CHARACTER = re.compile(r"(.)\1*")
 
 # Reference numbers that makers forgot to replace, seen on boards of more than one maker.
@@ -130,8 +131,14 @@ def normalise_uuid(text: str | None) -> str | None:
 
 
 def normalise_serial(text: str | None) -> str | None:
-    """Return the serial number without outer spaces; None when it tells no machine from another."""
+    """Return the serial number without outer spaces; None when it tells no machine from another.
+
+    Numbers with ``&`` or ``#`` tell nothing either: iPXE's ``uristring`` does not escape all that
+    ends a value in a query (seen with its build of 2019: ``&``), so the rest of it gets lost.
+    """
     serial = (text or "").strip()
+    if "&" in serial or "#" in serial:
+        return None
     if not _PRINTABLE.fullmatch(serial) or serial.lower() in _BLANK_SERIALS:
         return None
     # "000000", "xxxxxx", "......" and one or two characters are what an unset field reads like.
@@ -163,7 +170,7 @@ def score(known: Known, claimed: Claim) -> Verdict:
     unknown   nothing agrees; or the UUID alone does, and serial and MAC tell the two apart.
     """
     mac = claimed.mac in known.macs
-    uuid, serial = _agrees_uuid(known, claimed), _agrees(known.serial, claimed.serial)
+    uuid, serial = _agrees_uuid(known, claimed), _agrees_serial(known, claimed)
     reasons = _reasons(known, claimed, mac=mac, uuid=uuid, serial=serial)
     points = MAC_WEIGHT * mac + UUID_WEIGHT * uuid + SERIAL_WEIGHT * serial
     kind: Kind
@@ -215,11 +222,19 @@ def _agrees_uuid(known: Known, claimed: Claim) -> Literal[-1, 0, 1]:
     return 1 if same_uuid(known.uuid, claimed.uuid) else -1
 
 
-def _agrees(known: str | None, claimed: str | None) -> Literal[-1, 0, 1]:
-    """Return 1 when both values are there and equal, -1 when they differ, 0 otherwise."""
-    if known is None or claimed is None:
+def same_serial(one: str, other: str) -> bool:
+    """Say whether two serial numbers are one: only their letters and digits count.
+
+    Firmware pads them, and a ``+`` that iPXE leaves as it is comes out of a query as a space.
+    """
+    return _NO_WORD.sub("", one).lower() == _NO_WORD.sub("", other).lower()
+
+
+def _agrees_serial(known: Known, claimed: Claim) -> Literal[-1, 0, 1]:
+    """Return 1 when both serial numbers are there and one, -1 when they differ, 0 otherwise."""
+    if known.serial is None or claimed.serial is None:
         return 0
-    return 1 if known.lower() == claimed.lower() else -1
+    return 1 if same_serial(known.serial, claimed.serial) else -1
 
 
 def _reasons(known: Known, claimed: Claim, *, mac: bool, uuid: int, serial: int) -> tuple[str, ...]:

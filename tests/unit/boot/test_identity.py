@@ -11,6 +11,7 @@ from racksalt.boot.identity import (
     normalise_mac,
     normalise_serial,
     normalise_uuid,
+    same_serial,
     same_uuid,
     score,
     swapped,
@@ -170,3 +171,17 @@ def test_both_byte_orders_of_a_uuid_are_one_machine():
     assert swapped(UUID) == "44454c4c-5100-1030-8057-b7c04f4d3533"
     assert same_uuid(UUID, swapped(UUID))
     assert not same_uuid(UUID, OTHER_UUID)
+
+
+def test_a_serial_survives_what_firmware_and_ipxe_do_to_it():
+    """Padding, case and a plus that became a space make no other serial number."""
+    assert same_serial("AB+12-x", "ab 12-X ")
+    assert not same_serial("AB12", "AB13")
+    # What iPXE cut off at the ampersand cannot be compared.
+    assert (
+        score(
+            Known(node="n1", macs=frozenset({MAC}), serial=normalise_serial("SN 1&x")),
+            claim(MAC, "", "SN 1"),
+        ).kind
+        == "match"
+    )
