@@ -14,6 +14,14 @@ from urllib.parse import urlsplit
 
 TIMEOUT_S = 15.0
 MAX_BODY = 4 * 1024 * 1024
+_NO_ANSWER = (
+    OSError,
+    ValueError,
+    IndexError,
+    EOFError,
+    asyncio.LimitOverrunError,
+    asyncio.TimeoutError,  # before Python 3.11 not the built-in one
+)
 
 
 class HttpError(OSError):
@@ -68,7 +76,7 @@ class Caller:
         async with self._turn:
             try:
                 return await asyncio.wait_for(self._exchange(where, request), TIMEOUT_S)
-            except (OSError, ValueError, EOFError, asyncio.TimeoutError) as error:
+            except _NO_ANSWER as error:
                 self.close()
                 raise HttpError(
                     f"{method} to {where[0]}:{where[1]}: {str(error) or 'no answer'}"

@@ -31,6 +31,7 @@ from racksalt.lab.salt_master import LabMaster
 PACE = {
     "keys_sweep_s": 1.0,
     "jobs_sweep_s": 1.0,
+    "job_lost_s": 4.0,
     "agent_poll_s": 1.0,
     "power_sweep_s": 10.0,
     "start_grace_s": 10.0,

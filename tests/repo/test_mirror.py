@@ -8,6 +8,20 @@ from tests.support import source
 
 # Module -> where it is tested instead, or why there is nothing to test.
 ELSEWHERE: dict[str, str] = {
+    "racksalt/adapters/lab_link.py": "tests/unit/adapters/test_simulated.py",
+    "racksalt/lab/demo.py": "tests/integration/test_demo.py",
+    "racksalt/lab/firmware.py": "tests/unit/lab/test_machine.py",
+    "racksalt/lab/fleet.py": "tests/integration/test_fleet.py",
+    "racksalt/lab/host.py": "tests/integration/test_lab.py",
+    "racksalt/lab/installation.py": "tests/integration/test_lab.py",
+    "racksalt/lab/light.py": "tests/unit/lab/test_machine.py",
+    "racksalt/lab/link.py": "tests/unit/adapters/test_simulated.py",
+    "racksalt/lab/minion_agent.py": "tests/integration/test_lab.py",
+    "racksalt/lab/minions.py": "tests/integration/test_lab.py",
+    "racksalt/lab/nursery.py": "tests/integration/test_lab.py",
+    "racksalt/lab/rack.py": "tests/integration/test_crash.py",
+    "racksalt/lab/reports.py": "tests/unit/lab/test_machine.py",
+    "racksalt/lab/tether.py": "tests/unit/lab/test_processes.py",
     "racksalt/share.py": "tests/repo/test_salt_tree.py",
     "racksalt/saltext.py": "tests/repo/test_salt_tree.py",
     "racksalt/model/event.py": "fields only: no code that could be wrong",
