@@ -24,6 +24,8 @@ from racksalt.store import Store
 log = logging.getLogger(__name__)
 FULL_SWEEP_S = 5.0
 """How long hints about single jobs may put off a look at all of them."""
+SILENT_SHARE = 0.75
+"""A silent agent is asked again after the rest of the time after which a job counts as overdue."""
 ALIVE_S = 3.0
 """How long agents are given to say that they are there, before they are asked for their jobs."""
 Tell = Callable[[Sequence[Event]], None]
@@ -137,13 +139,15 @@ class JobSweep:
     def _ask(self, nodes: Sequence[Node]) -> None:
         """Ask the agents that are there for their jobs, apart from the sweep, which goes on looking up results.
 
-        After a restart many agents are silent for seconds: they are asked again later, and none waits for another.
+        After a restart many agents are silent for seconds: they are asked again soon, and none waits for another.
         """
         try:
             jobs = self.world.jobs_of(nodes[0])
             alive = jobs.answering([node.id for node in nodes], ALIVE_S)
             for node in nodes:
-                if node.id in alive and jobs.lost(str(node.job), node.id):
+                if node.id not in alive:
+                    self._asked[str(node.job)] = self.world.clock() - self.lost_s * SILENT_SHARE
+                elif jobs.lost(str(node.job), node.id):
                     self.tell([_lost(node, self.world.clock())])
         except RacksaltError as error:
             log.warning("agents cannot be asked for their jobs: %s", error)
