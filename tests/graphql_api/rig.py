@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import replace
 
+import anyio
 from starlette.testclient import TestClient
 
 from graphql_api.app import create_app
@@ -102,6 +103,16 @@ class Rig:
     def headers(self, *scopes):
         """Return the header that carries such a token."""
         return {"authorization": f"Bearer {self.token(*scopes)}"}
+
+    def until(self, condition, seconds=10):
+        """Wait until ``condition()`` is true, looking at it in the server's event loop."""
+
+        async def wait():
+            with anyio.fail_after(seconds):
+                while not condition():  # noqa: ASYNC110  what is waited for has no event
+                    await anyio.sleep(0.005)
+
+        self.client.portal.call(wait)
 
     def post(self, query, variables=None, *, scopes=(), **more):
         """Send one operation; return the decoded answer."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 
 import pytest
 from graphql import build_schema, get_introspection_query, parse
@@ -69,10 +70,8 @@ def test_a_cycle_of_fragments_is_refused(rig):
 def test_a_hostile_document_is_looked_at_quickly(query):
     """No document costs more than a moment, because each selection set is walked once."""
     began = time.process_time()
-    try:
+    with suppress(UserError):
         limits.check(parse(query), Limits())
-    except UserError:
-        pass
     assert time.process_time() - began < 1.0
 
 

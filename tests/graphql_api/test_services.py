@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import socket
 import threading
 import time
@@ -83,11 +82,7 @@ def test_what_changes_without_a_journal_entry_is_found_by_and_by(tmp_path, monke
             with rig.store.write() as tx:
                 tx.put_places([Network(name="storage", purpose="storage")])
 
-            async def found():
-                while "storage" not in rig.services.snapshot.networks:
-                    await asyncio.sleep(0.01)
-
-            rig.client.portal.call(lambda: asyncio.wait_for(found(), 10))
+            rig.until(lambda: "storage" in rig.services.snapshot.networks)
             assert rig.services.snapshot.revision != before
             assert "storage" in str(rig.ask("{networks{name}}"))
     finally:
@@ -211,7 +206,9 @@ def test_a_real_server_answers_soon_and_streams(served):
             ).decode()
         )
         assert orjson.loads(line.recv())["type"] == "connection_ack"
-        line.send('{"id":"1","type":"subscribe","payload":{"query":"%s"}}' % follow)
+        line.send(
+            orjson.dumps({"id": "1", "type": "subscribe", "payload": {"query": follow}}).decode()
+        )
         line.send('{"type":"ping"}')
         assert orjson.loads(line.recv())["type"] == "pong"
         with httpx.stream(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack
 
+import anyio
 import orjson
 import pytest
 from starlette.websockets import WebSocketDisconnect
@@ -74,15 +75,7 @@ def test_what_is_committed_is_sent_at_once_and_shows_the_new_state(fresh, connec
 
 def wait_for_subscriber(rig, count=1):
     """Wait until the server has taken the subscription up."""
-
-    async def there():
-        import anyio
-
-        with anyio.fail_after(10):
-            while len(rig.services.feed._subscribers) < count:
-                await anyio.sleep(0.005)
-
-    rig.client.portal.call(there)
+    rig.until(lambda: len(rig.services.feed._subscribers) >= count)
 
 
 def test_since_replays_and_goes_on_without_gap_or_repetition(fresh, connect):
@@ -149,14 +142,7 @@ def test_completing_a_subscription_ends_it_on_the_server(fresh, connect):
     session.send_json({"type": "ping"})
     receive(session)
 
-    async def gone():
-        import anyio
-
-        with anyio.fail_after(10):
-            while fresh.services.feed._subscribers:
-                await anyio.sleep(0.005)
-
-    fresh.client.portal.call(gone)
+    fresh.until(lambda: not fresh.services.feed._subscribers)
     subscribe(session)
     wait_for_subscriber(fresh)
 
@@ -189,10 +175,11 @@ def test_a_bad_operation_is_an_error_of_its_own(fresh, connect):
 
 def closed_with(session):
     """Return the code that the server closes with."""
-    with pytest.raises(WebSocketDisconnect) as caught:
+    try:
         while True:
             session.receive_json()
-    return caught.value.code
+    except WebSocketDisconnect as closed:
+        return closed.code
 
 
 @pytest.mark.parametrize(
@@ -340,10 +327,8 @@ def test_server_sent_events_carry_the_same(fresh):
 
 async def end_soon(rig, head):
     """End the feed once the subscriber has had its replay, as a stopping server does."""
-    import anyio
-
     with anyio.fail_after(10):
-        while not rig.services.feed._subscribers:
+        while not rig.services.feed._subscribers:  # noqa: ASYNC110  it has no event
             await anyio.sleep(0.005)
     await rig.services.reached(head, 5)
     await anyio.sleep(0.2)
