@@ -16,8 +16,8 @@ from racksalt import wire
 
 DATA_BYTES = 16_384
 ID_CHARS = 200
-_EVENT_ID = re.compile(r"^[A-Za-z0-9_.:@-]{1,128}$")
-_PROOF = re.compile(r"^[0-9a-f]{64}$")
+_EVENT_ID = re.compile(r"[A-Za-z0-9_.:@-]{1,128}")
+_PROOF = re.compile(r"[0-9a-f]{64}")
 _KEY_BYTES = 16_384
 
 HintKind = Literal["event", "proof", "started", "returned"]
@@ -67,7 +67,7 @@ def _node_event(tag: str, inbound: wire.Inbound, payload: dict[str, Any], at: fl
     data = inner if isinstance(inner, dict) else {}
     given = data.get("event_id", payload.get("event_id"))
     event_id = _digest(tag, payload)
-    if isinstance(given, str) and _EVENT_ID.match(given):
+    if isinstance(given, str) and _EVENT_ID.fullmatch(given):
         event_id = given
     return Hint(
         kind="event",
@@ -83,7 +83,7 @@ def _node_event(tag: str, inbound: wire.Inbound, payload: dict[str, Any], at: fl
 def _proof(payload: dict[str, Any], at: float) -> Hint | None:
     """Return the hint of a sign-in attempt: which key, under whose name, with which proof."""
     node, key = payload.get("id"), payload.get("pub")
-    if not (isinstance(node, str) and wire.NODE_ID.match(node) and isinstance(key, str)):
+    if not (isinstance(node, str) and wire.NODE_ID.fullmatch(node) and isinstance(key, str)):
         return None
     grains = payload.get("autosign_grains")
     proof = grains.get("racksalt_proof") if isinstance(grains, dict) else None
@@ -91,7 +91,7 @@ def _proof(payload: dict[str, Any], at: float) -> Hint | None:
     if len(key) > _KEY_BYTES or act == "accept":
         return None
     pem = key.replace("\r\n", "\n").strip()
-    fits = isinstance(proof, str) and bool(_PROOF.match(proof))
+    fits = isinstance(proof, str) and bool(_PROOF.fullmatch(proof))
     data = {
         "key_sha256": hashlib.sha256(pem.encode()).hexdigest(),
         "public_key": pem,

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 OUTCOME_TIMEOUT_S = 8.0
 MESSAGE_CHARS = 400
-_JID = re.compile(r"^[0-9]{20}$")
+_JID = re.compile(r"[0-9]{20}")
 _TORN_AFTER_S = 5.0
 
 
@@ -57,7 +57,7 @@ class SaltJobs:
 
     def _submit(self, request: JobRequest) -> None:
         """Publish one job."""
-        if not _JID.match(request.jid):
+        if not _JID.fullmatch(request.jid):
             message = f"the job id {request.jid!r} of {request.node} is not 20 digits"
             raise InvalidInputError(message, "take the id from the conductor")
         kwarg: dict[str, Any] = {"queue": True}

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
+from tests.support.salt_loop import salts_event_loop  # noqa: F401 - a fixture
 from tests.support.salt_node import SaltNode
-
-
-@pytest.fixture(autouse=True, scope="module")
-def salts_event_loop():
-    """The loop that Salt takes as the current one: one that it makes itself is never closed."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    yield
-    asyncio.set_event_loop(None)
-    loop.close()
 
 
 @pytest.fixture(scope="module")
