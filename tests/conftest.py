@@ -13,6 +13,7 @@ from tests.support.databases import (  # noqa: F401  fixtures for all
     database_url,
     empty_url,
     postgresql,
+    postgresql_store,
     postgresql_template,
     sqlite_store,
     sqlite_template,

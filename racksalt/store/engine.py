@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import ArgumentError
 
-from racksalt.model.errors import SettingsError
+from racksalt.model.errors import InvalidInputError, SettingsError
 
 WRITE = "racksalt_write"
 """Execution option of a connection whose transaction will write."""
@@ -28,7 +28,7 @@ def open_engine(url: str) -> Engine:
             "use sqlite:///path or postgresql+psycopg://…",
         )
     options: dict[str, Any] = {
-        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_serializer": _dumps,
         "json_deserializer": orjson.loads,
     }
     if url.startswith("postgresql"):
@@ -43,10 +43,17 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def _dumps(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError as error:
+        raise InvalidInputError(f"cannot be written as JSON: {error}") from None
+
+
 def _engine(url: str, **options: Any) -> Engine:
     try:
         return create_engine(url, **options)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         # The driver's own message may quote the URL, and with it a password.
         raise SettingsError(
             "database: cannot be read as a URL",

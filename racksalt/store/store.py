@@ -38,8 +38,12 @@ class Store:
         self._writing = threading.Lock()
         self._pulse: Connection | None = None
         self._pulse_lock = threading.Lock()
-        with told("cannot open the database", "check its path, rights and space"):
-            migrate(self.engine)
+        try:
+            with told("cannot open the database", "check its path, rights and space"):
+                migrate(self.engine)
+        except Exception:
+            self.engine.dispose()
+            raise
 
     def close(self) -> None:
         """Close every connection."""

@@ -75,6 +75,16 @@ def store(database_url):
 
 
 @pytest.fixture
+def postgresql_store(postgresql, postgresql_template):
+    """An open store over PostgreSQL alone, for what only it does."""
+    name = postgresql.create(postgresql_template)
+    found = Store(postgresql.url(name))
+    yield found
+    found.close()
+    postgresql.drop(name)
+
+
+@pytest.fixture
 def sqlite_store(request, tmp_path):
     """An open store over SQLite alone, for what does not depend on the database."""
     found = Store(f"sqlite:///{_copied(request, tmp_path)}")

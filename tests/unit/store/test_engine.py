@@ -1,0 +1,57 @@
+"""How a database is opened."""
+
+from __future__ import annotations
+
+import builtins
+
+import pytest
+
+from racksalt.model.errors import SettingsError
+from racksalt.store.engine import open_engine
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("mysql://u:hidden@h/d", "'mysql' is not supported"),
+        ("postgresql://u:hidden@h/d", "'postgresql' is not supported"),
+        ("postgresql+psycopg://u:hidden@h:port/d", "cannot be read as a URL"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
+    ],
+)
+def test_a_wrong_address_is_refused_without_being_quoted(url, message):
+    """A database that racksalt cannot use is a settings error; no password is in its text."""
+    with pytest.raises(SettingsError, match=message) as caught:
+        open_engine(url)
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_missing_driver_is_named(monkeypatch):
+    """Without psycopg the message says what to install."""
+    plain = builtins.__import__
+
+    def without(name, *arguments, **more):
+        if name.split(".")[0] == "psycopg":
+            raise ModuleNotFoundError("No module", name="psycopg")
+        return plain(name, *arguments, **more)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(SettingsError, match=r"psycopg.*racksalt\[postgresql\]"):
+        open_engine("postgresql+psycopg://u@/d")
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"),
+    [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 30000)],
+)
+def test_sqlite_commits_durably_and_readers_never_wait(sqlite_store, pragma, value):
+    """A commit is on the disk when it returns (synchronous=FULL), and readers see the state before it (WAL)."""
+    with sqlite_store.read() as connection:
+        assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
+
+
+def test_postgresql_commits_durably(postgresql_store):
+    """Nothing in a connection switches off the wait for the disk."""
+    with postgresql_store.read() as connection:
+        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
