@@ -37,6 +37,12 @@ def touched(app, after_seq):
     return {entry.node for entry in app.store.journal(after_seq, 5000)}
 
 
+def told_by(machine):
+    """Return the ends of a machine's logs."""
+    logs = (machine / name for name in ("console.log", "minion.log"))
+    return [log.read_text(errors="replace")[-600:] for log in logs if log.exists()]
+
+
 def answering(url):
     """Say whether a health check is answered with 200."""
     try:
@@ -67,7 +73,7 @@ def test_ten_kills_of_the_master_lose_nothing(rack):
             rack.master.kill9()
             rack.master.start()
             rack.master.wait_ready()
-            _expect_motion(app, kill)
+            _expect_motion(app, kill, rack.installation.lab)
         left = wait_for(lambda: set(states_of(app).values()) == {"ready"}, LONGEST_S)
         assert left is not None, [
             app.operations.why(n) for n, s in states_of(app).items() if s != "ready"
@@ -82,7 +88,7 @@ def test_ten_kills_of_the_master_lose_nothing(rack):
         app.close()
 
 
-def _expect_motion(app, kill):
+def _expect_motion(app, kill, lab):
     """Every machine that is on its way is journalled, or its effect tried, within ``MOVING_S``."""
     head = app.store.head()
     waiting = {n for n, s in states_of(app).items() if s in BUSY}
@@ -100,7 +106,7 @@ def _expect_motion(app, kill):
     took = wait_for(lambda: not still(), MOVING_S)
     print(f"kill {kill + 1}: {len(waiting)} on their way, all moving after {took} s")  # noqa: T201
     if took is None:
-        stuck = {n: app.operations.why(n) for n in still()}
+        stuck = {n: (app.operations.why(n), told_by(lab / n)) for n in still()}
         pytest.fail(f"not moving {time.time() - began:.0f} s after the master was back: {stuck}")
 
 

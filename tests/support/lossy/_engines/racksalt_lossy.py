@@ -1,7 +1,7 @@
 """The conductor's host with a bus that loses events: ``share`` of all that its reader gets is thrown away.
 
 How many came and how many were thrown away is kept in ``counts``, a file of JSON.
-"""  # noqa: INP001 - Salt's loader wants no package
+"""
 
 import json
 import pathlib
