@@ -9,6 +9,7 @@ import signal
 from typing import Any
 
 import uvicorn
+import uvloop
 
 from racksalt.bootstrap import App, open_app
 from racksalt.settings import Settings
@@ -36,7 +37,7 @@ def serve(settings: Settings, *, conductor: bool = False) -> None:
     try:
         if conductor:
             app.start()
-        asyncio.run(_serve(app))
+        uvloop.run(_serve(app))
     finally:
         app.close()
 
@@ -69,6 +70,8 @@ def _server(app: Any, host: str, port: int) -> _Server:
         port=port,
         log_level="warning",
         access_log=False,
+        # Boot tokens are bound to source addresses: no header may claim another one.
+        proxy_headers=False,
         timeout_graceful_shutdown=3,
         ws_max_size=65536,
     )
