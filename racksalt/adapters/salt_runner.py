@@ -6,6 +6,8 @@ import getpass
 import time
 from typing import TYPE_CHECKING, Any
 
+import salt.config
+
 from racksalt.adapters.salt_hints import hint_of
 from racksalt.adapters.salt_host import Inbox
 from racksalt.adapters.salt_keys import SaltKeys
@@ -19,13 +21,11 @@ if TYPE_CHECKING:
 def actor(opts: Opts) -> str:
     """Return who runs a runner: the minion that came through ``peer_run``, else the local user.
 
-    Salt puts the minion's authenticated id into the runner's options; the master's own id ends in
-    ``_master``, which no node's id can.
+    Salt puts the minion's authenticated id in the place of the master's own id.
     """
-    asks = str(opts.get("id", ""))
-    if asks.endswith("_master") or not asks:
-        return f"salt-run {getpass.getuser()}"
-    return f"minion {asks}"
+    own = str(salt.config.master_config(opts["conf_file"])["id"])
+    asks = str(opts["id"])
+    return f"salt-run {getpass.getuser()}" if asks == own else f"minion {asks}"
 
 
 def take_hint(

@@ -205,7 +205,7 @@ def token_create(name, scopes, expires_in_s=30 * 86400):
 
     .. code-block:: bash
 
-        salt-run racksalt.token_create dashboard read expires_in_s=86400
+        salt-run racksalt.token_create dashboard topology:read expires_in_s=86400
     """
     return _ask("token_create", name, _names([scopes]), float(expires_in_s), _actor())
 

@@ -1,0 +1,200 @@
+"""The runner: arguments as ``salt-run`` gives them, answers that JSON can carry, errors in words."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import salt.config
+import salt.loader
+from salt.exceptions import CommandExecutionError
+
+from racksalt.adapters.settings_file import write_settings
+from racksalt.bootstrap import shared_app
+from racksalt.settings import Settings
+from racksalt.share import share_dir
+from tests.support.sites import a_site
+
+POLICY = {"approve": "manifest", "goal": "ready"}
+
+
+@pytest.fixture(scope="module")
+def opts(tmp_path_factory):
+    """The options of a master with a site of four nodes."""
+    folder = tmp_path_factory.mktemp("master")
+    (folder / "secrets").mkdir(mode=0o700)
+    site = a_site(
+        folder,
+        nodes=["n1", "n2", "n3", "n4"],
+        layers={"global/base.sls": {"ntp": "a"}},
+        policy=POLICY,
+    )
+    settings = Settings(
+        database=f"sqlite:///{folder}/racksalt.db", secrets=str(folder / "secrets"), site=str(site)
+    )
+    write_settings(folder / "racksalt.yaml", settings)
+    (folder / "etc").mkdir()
+    (folder / "etc/master").write_text(json.dumps({"id": "the-master"}))
+    opts = salt.config.master_config(str(folder / "etc/master"))
+    opts.update(
+        cachedir=str(folder / "cache"),
+        pki_dir=str(folder / "pki"),
+        sock_dir=str(folder / "sock"),
+        module_dirs=[str(share_dir("salt"))],
+        racksalt={"settings": str(folder / "racksalt.yaml")},
+    )
+    yield opts
+    shared_app(opts).close()
+
+
+@pytest.fixture(scope="module")
+def run(opts):
+    """Call the runner as ``salt-run racksalt.<verb>`` does."""
+    loader = salt.loader.runner(opts)
+
+    def call(verb, *args, **kwargs):
+        answer = loader[f"racksalt.{verb}"](*args, **kwargs)
+        assert json.loads(json.dumps(answer)) == answer
+        return answer
+
+    call("declare")
+    return call
+
+
+def test_every_verb_is_there(opts):
+    """The operator's verbs are the runner's functions, and no helper shows."""
+    found = {n.split(".")[1] for n in salt.loader.runner(opts) if n.startswith("racksalt.")}
+    assert found == {
+        *("list", "show", "why", "history", "approve", "commission", "install", "reinstall"),
+        *("release", "retire", "recover", "power", "token_create", "token_revoke", "token_list"),
+        *("explain", "impact", "declare", "present", "desire", "enroll", "hint"),
+    }
+
+
+def test_declaring_twice_changes_nothing(run):
+    """What the site's files say is in the store already."""
+    assert run("declare", test=True) == {"changes": {}}
+
+
+def test_list_is_by_node_and_can_be_narrowed(run):
+    """The whole site, or a state of it."""
+    assert set(run("list")) >= {"n1", "n2", "n3"}
+    assert run("list", state="retired") == {}
+
+
+def test_a_dry_run_plans_and_changes_nothing(run):
+    """The plan has a hash; the state stays."""
+    answer = run("commission", "n1", goal="ready", dry_run=True)
+    assert answer["plan"]["hash"]
+    assert answer["accepted"] == []
+    assert run("show", "n1")["state"] == "declared"
+
+
+def test_a_command_is_journalled_with_who_gave_it(run):
+    """The actor is the local user; the history has it first."""
+    assert run("approve", "n2,n3")["refused"] == []
+    entry = run("history", "n2", limit=1)["entries"][0]
+    assert entry["event"] == "approve"
+    assert entry["actor"].startswith("salt-run ")
+
+
+def test_a_minion_that_asks_is_the_actor(opts, run):
+    """Through peer_run Salt gives the minion's own id; it cannot pass for the operator."""
+    asked = salt.loader.runner({**opts, "id": "admin1"})
+    asked["racksalt.approve"]("n2")
+    assert run("history", "n2", limit=1)["entries"][0]["actor"] == "minion admin1"
+
+
+def test_what_the_state_does_not_accept_is_refused_with_what_it_would(run):
+    """A refusal names node, code and the legal events."""
+    (refused,) = run("recover", "n2")["refused"]
+    assert refused["node"] == "n2"
+    assert refused["code"] == "illegal_event"
+    assert "approve" in refused["legal"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "args", "kwargs", "told"),
+    [
+        ("show", ["nobody"], {}, "nobody"),
+        ("approve", [], {}, "name the nodes"),
+        ("approve", ["n1"], {"force": True}, "force"),
+        ("commission", ["n1"], {"goal": "retired"}, "goal"),
+        ("power", ["up", "n1"], {}, "power_up"),
+        ("present", ["cats", "tom"], {}, "cats"),
+        ("desire", ["n1", "gone"], {}, "gone"),
+    ],
+)
+def test_mistakes_are_told_in_words(run, verb, args, kwargs, told):
+    """An error says what was wrong; there is no trace back."""
+    with pytest.raises(CommandExecutionError, match=told):
+        run(verb, *args, **kwargs)
+
+
+def test_power_status_tells_what_was_last_seen(run):
+    """Salt's command line turns on and off into truth values; status stays a word."""
+    assert run("power", "status", "n1", "n2") == {"n1": "unknown", "n2": "unknown"}
+    assert run("power", True, "n1", dry_run=True)["command"] == "power_on"
+    assert run("power", False, "n1", dry_run=True)["command"] == "power_off"
+
+
+def test_a_tokens_secret_is_shown_once(run):
+    """Later listings do not have it; a revoked token is listed as such."""
+    made = run("token_create", "dashboard", "topology:read", expires_in_s=60)
+    assert made["secret"]
+    assert made["secret"] not in json.dumps(run("token_list"))
+    run("token_revoke", made["id"])
+
+
+def test_explain_and_impact_tell_of_layers(run):
+    """Which layer won, and whom a file touches."""
+    assert run("explain", "n1", "ntp")["value"] == "a"
+    assert "n1" in json.dumps(run("impact", "pillar/global/base.sls"))
+
+
+def test_a_rack_and_a_node_can_be_declared_one_by_one(run):
+    """Test mode tells, the call does, the second call changes nothing."""
+    assert run("present", "racks", "r9", {"zone": "z1"}, test=True)["changes"]
+    assert run("present", "racks", "r9", {"zone": "z1"})["changes"]
+    assert run("present", "racks", "r9", {"zone": "z1"})["changes"] == {}
+    fields = {"rack": "r9", "position_u": 4, "serial": "S9"}
+    assert run("present", "nodes", "n9", fields, test=True)["changes"]
+    assert "n9" not in run("list")
+    assert run("present", "nodes", "n9", fields)["changes"]
+    assert run("present", "nodes", "n9", fields)["changes"] == {}
+    assert run("show", "n9")["rack"] == "r9"
+
+
+def test_a_node_in_a_rack_that_is_not_there_is_refused(run):
+    """The declaration makes no sense, so nothing is written."""
+    with pytest.raises(CommandExecutionError, match="r77"):
+        run("present", "nodes", "n77", {"rack": "r77"})
+    assert "n77" not in run("list")
+
+
+def test_desire_gives_the_command_that_leads_there_once(run):
+    """A node on its way is left alone; test mode only tells."""
+    told = run("desire", "n4", "ready", test=True)
+    assert told["result"] is None
+    assert told["changes"]["command"] == "commission"
+    assert run("show", "n4")["state"] == "declared"
+    assert run("desire", "n4", "ready")["result"] is True
+    again = run("desire", "n4", "ready")
+    assert (again["result"], again["changes"]) == (True, {})
+    assert "on its way" in again["comment"]
+
+
+def test_a_reactors_hint_is_journalled_once_whoever_brings_it(opts, run):
+    """The same bus event through reactor and engine is one inbox entry."""
+    payload = {"id": "n1", "data": {"event_id": "7"}}
+    tag = "racksalt/node/n1/event/moved"
+    assert run("hint", tag, payload) == {"taken": True, "node": "n1"}
+    assert run("hint", tag, payload) == {"taken": True, "node": "n1"}
+    rows = shared_app(opts).store.rows("inbox")
+    assert [row["event_id"] for row in rows].count("bus:n1:7") == 1
+    assert run("hint", "salt/job/1/new", {}) == {"taken": False}
+
+
+def test_enrolling_without_a_waiting_key_does_nothing(run):
+    """The key store decides, not who calls."""
+    assert run("enroll", "n1") == {"node": "n1", "waiting": 0, "answers": []}
