@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -35,7 +35,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")]
 Nodes = Annotated[list[str], typer.Argument(help="Node ids.")]
 One = Annotated[str, typer.Argument(help="Node id.")]
-Plan = Annotated[Optional[str], typer.Option(help="Hash of the plan that was reviewed.")]  # noqa: UP045 typer on 3.10
+Plan = Annotated[str | None, typer.Option(help="Hash of the plan that was reviewed.")]
 
 
 def _app(context: typer.Context) -> App:
@@ -53,8 +53,8 @@ def _version(wanted: bool) -> None:
 @cli.callback()
 def _main(
     settings: Annotated[
-        Optional[Path], typer.Option(help="Settings file.", envvar="RACKSALT_SETTINGS")
-    ] = None,  # noqa: UP045
+        Path | None, typer.Option(help="Settings file.", envvar="RACKSALT_SETTINGS")
+    ] = None,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
 ) -> None:
     """From power-on to running software, on Salt."""
@@ -86,8 +86,8 @@ def node_history(
     context: typer.Context,
     node: One,
     limit: int = 50,
-    before: Optional[int] = None,
-    as_json: Json = False,  # noqa: UP045
+    before: int | None = None,
+    as_json: Json = False,
 ) -> None:
     """Show a node's journal, newest first."""
     show(_app(context).operations.history(node, limit, before), as_json, print_history)
@@ -182,7 +182,7 @@ def explain(context: typer.Context, node: One, key: str, as_json: Json = False) 
 def impact(
     context: typer.Context,
     file: Annotated[str, typer.Argument(help="A layer's file, such as pillar/rack/r1.sls.")],
-    against: Annotated[Optional[Path], typer.Option(help="A file with its new content.")] = None,  # noqa: UP045
+    against: Annotated[Path | None, typer.Option(help="A file with its new content.")] = None,
     as_json: Json = False,
 ) -> None:
     """List the nodes that a layer's file touches, or would touch with new content."""
