@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from racksalt.adapters.salt_bus import BusReader
 from racksalt.adapters.salt_jobs import SaltJobs
+from racksalt.boot.tokens import key_sha256
 from racksalt.model.event import Event
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from racksalt.adapters.salt_client import Opts
     from racksalt.adapters.salt_hints import Hint
     from racksalt.conductor import Conductor
+    from racksalt.conductor.ports import Keys
     from racksalt.store import Store
 
 log = logging.getLogger(__name__)
@@ -26,7 +28,9 @@ _LOOK_S = 1.0
 class Inbox:
     """The sink of the bus reader: one transaction for each batch, then a poke to who should look.
 
-    Proofs are kept for nodes that racksalt knows; anybody can send any number of others.
+    Proofs are kept for nodes that racksalt knows; anybody can send any number of others. A sign-in
+    that was announced for a key that the key store does not hold is journalled as refused: any
+    accepted minion can fire such an event, and nobody else has a reason to.
     """
 
     def __init__(
@@ -34,15 +38,18 @@ class Inbox:
         store: Store,
         poke: Callable[[str], None],
         returned: Callable[[Sequence[str]], None],
+        keys: Keys,
     ) -> None:
-        self._store, self._poke, self._returned = store, poke, returned
+        self._store, self._poke, self._returned, self._keys = store, poke, returned, keys
 
     def __call__(self, hints: Sequence[Hint]) -> None:
         """Store the batch; raises StoreError when nothing was written."""
         events = [_event(hint) for hint in hints if hint.kind in {"event", "started"}]
         proofs = [hint for hint in hints if hint.kind == "proof"]
         known = {node.id for node in self._store.nodes_by_id([hint.node for hint in proofs])}
-        rows = [_proof(hint) for hint in proofs if hint.node in known and hint.data["proof"]]
+        signed = [hint for hint in proofs if hint.node in known]
+        rows = [_proof(hint) for hint in signed if hint.data["proof"]]
+        events += [_forged(hint) for hint in signed if not self._is_held(hint)]
         if events or rows:
             with self._store.write() as transaction:
                 transaction.inbox_put(events)
@@ -52,6 +59,26 @@ class Inbox:
         self._returned([hint.data["jid"] for hint in hints if hint.kind == "returned"])
         if events:
             self._poke("work")
+
+    def _is_held(self, hint: Hint) -> bool:
+        """Say whether the key store holds the key of a sign-in, in any state."""
+        keys = self._keys.get(hint.node)
+        return hint.data["key_sha256"] in {key_sha256(key.public_key) for key in keys}
+
+
+def _forged(hint: Hint) -> Event:
+    """Return the event that tells of a sign-in that did not happen, or of a key that Salt threw away."""
+    sha = hint.data["key_sha256"]
+    why = "the master's key store does not hold it: a forged event, or one of many keys under this name"
+    return Event(
+        id=hint.id,
+        node=hint.node,
+        name="key_refused",
+        at=hint.at,
+        source="bus",
+        actor=hint.actor,
+        data={"refused": f"minion key {sha[:16]}… not accepted: {why}", "key_sha256": sha},
+    )
 
 
 def _event(hint: Hint) -> Event:
@@ -95,7 +122,8 @@ def serve(
     parent = os.getppid()
     jobs = conductor.world.jobs.get("salt")
     stored = jobs.stored if isinstance(jobs, SaltJobs) else None
-    reader = BusReader(opts, Inbox(store, conductor.poke, conductor.returned), stored=stored)
+    inbox = Inbox(store, conductor.poke, conductor.returned, conductor.world.keys)
+    reader = BusReader(opts, inbox, stored=stored)
     reader.start()
     start()
     log.info("the conductor is at work")

@@ -38,7 +38,7 @@ def take_hint(
     hint = hint_of(tag, payload, time.time())
     if hint is None:
         return {"taken": False}
-    Inbox(store, conductor.poke, conductor.returned)([hint])
+    Inbox(store, conductor.poke, conductor.returned, SaltKeys(opts))([hint])
     if hint.kind == "proof":
         check_keys(conductor, opts, hint.node)
     return {"taken": True, "node": hint.node}

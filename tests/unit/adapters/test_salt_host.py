@@ -11,6 +11,7 @@ from racksalt.adapters.salt_hints import hint_of
 from racksalt.adapters.salt_host import Inbox, serve
 from tests.support.builders import a_node
 from tests.support.databases import sqlite_store, sqlite_template  # noqa: F401 - fixtures
+from tests.support.fakes import FakeKeys
 from tests.support.salt_loop import salts_event_loop  # noqa: F401 - a fixture
 
 KEY = "-----BEGIN PUBLIC KEY-----\nMII\n-----END PUBLIC KEY-----"
@@ -32,9 +33,17 @@ def pokes():
 
 
 @pytest.fixture
-def inbox(store, pokes):
+def keys():
+    """A key store in which n1's key waits."""
+    keys = FakeKeys()
+    keys.offer("n1", KEY)
+    return keys
+
+
+@pytest.fixture
+def inbox(store, pokes, keys):
     """The sink under test."""
-    return Inbox(store, pokes.append, lambda jids: pokes.append(list(jids)))
+    return Inbox(store, pokes.append, lambda jids: pokes.append(list(jids)), keys)
 
 
 def auth(node, proof=PROOF):
@@ -72,6 +81,19 @@ def test_proofs_are_kept_for_known_nodes_alone(store, inbox, pokes):
     assert "keys" in pokes
 
 
+def test_a_sign_in_for_a_key_that_is_not_there_is_journalled_as_refused(store, inbox, keys):
+    """Whoever forges Salt's own event leaves a trace; a real sign-in leaves none of this kind."""
+    inbox([auth("n1")])
+    assert store.count("inbox") == 0
+    keys.revoke("n1")
+    inbox([auth("n1"), auth("nobody")])
+    with store.write() as tx:
+        (found,) = tx.inbox_take(10)
+    assert (found.node, found.name, found.source) == ("n1", "key_refused", "bus")
+    assert "does not hold it" in found.data["refused"]
+    assert PROOF not in str(found)
+
+
 def test_returned_jobs_are_looked_up(inbox, pokes):
     """The hint names the job; its result is read from the job cache by who looks."""
     inbox([hint_of("salt/job/20261123000102000007/ret/n1", {}, 1.0)])
@@ -92,6 +114,7 @@ def test_serving_ends_when_it_is_told_to(store, tmp_path):
     class Conductor:
         class world:  # noqa: N801 - what the host looks at
             jobs: ClassVar = {}
+            keys = None
 
         poke = returned = staticmethod(lambda *_: None)
 
