@@ -47,6 +47,7 @@ def _came_from(state: str) -> Guard:
 
 GUARDS: dict[str, Guard] = {
     "approved":            lambda f: f.approved,
+    "unapproved":          lambda f: not f.approved,
     "vouched":             lambda f: f.vouched,
     "boot_fresh":          lambda f: f.boot_fresh,
     "boot_stale":          lambda f: not f.boot_fresh,
@@ -145,7 +146,7 @@ TRANSITIONS = (
     )),
     T("problem",       "boot_requested",     None,                 "problem"),
     T("problem",       "commission",         "approved",           "commissioning", REBOOT),
-    T("problem",       "approve",            None,                 "commissioning", ("approve", *REBOOT)),
+    T("problem",       "approve",            "unapproved",         "commissioning", ("approve", *REBOOT)),
     T("problem",       "reinstall",          "approved",           "installing",    REBOOT),
     T("problem",       "release",            "approved",           "releasing",     REBOOT),
     T("problem",       "retire",             None,                 "retiring",      REBOOT),

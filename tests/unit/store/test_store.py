@@ -46,7 +46,7 @@ def test_nodes_are_narrowed(filled):
 
 def test_an_unknown_node_is_an_error_with_a_remedy(filled):
     """The message says how to see those that are known."""
-    with pytest.raises(NotFoundError, match="'n9' is unknown.*node list"):
+    with pytest.raises(NotFoundError, match=r"'n9' is unknown.*node list"):
         filled.node("n9")
 
 
