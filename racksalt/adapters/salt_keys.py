@@ -61,17 +61,31 @@ class SaltKeys:
         """Return the node's keys: accepted, pending and denied, the accepted one first."""
         if not salt.utils.verify.valid_id(self._opts, node):
             return []
-        cache = self._cache()
         found: dict[str, MinionKey] = {}
-        entry = cache.fetch("keys", node) or {}
-        if entry.get("state") in {"accepted", "pending"}:
-            pem = normalised(entry["pub"])
-            accepted = entry["state"] == "accepted"
-            found[pem] = MinionKey(node=node, public_key=pem, accepted=accepted)
-        for pub in cache.fetch("denied_keys", node) or []:
-            pem = normalised(pub)
-            found.setdefault(pem, MinionKey(node=node, public_key=pem, accepted=False))
+        for state, pem in self._texts(node):
+            if pem and state in {"accepted", "pending", "denied"}:
+                key = MinionKey(node=node, public_key=pem, accepted=state == "accepted")
+                found.setdefault(pem, key)
         return list(found.values())
+
+    def _texts(self, node: str) -> list[tuple[str, str]]:
+        """Return (state, key text) of all that lies under the name.
+
+        Whoever can reach the master can leave any bytes there; what is no text hides no other key.
+        """
+        cache = self._cache()
+        texts: list[tuple[str, str]] = []
+        try:
+            entry = cache.fetch("keys", node) or {}
+            texts.append((entry.get("state", ""), normalised(entry.get("pub", ""))))
+        except (UnicodeDecodeError, salt.exceptions.SaltCacheError):
+            log.warning("the key of %s is no text", node)
+        try:
+            denied = cache.fetch("denied_keys", node) or []
+            texts.extend(("denied", normalised(pub)) for pub in denied)
+        except (UnicodeDecodeError, salt.exceptions.SaltCacheError):
+            log.warning("the denied key of %s is no text", node)
+        return texts
 
     def accept(self, key: MinionKey) -> None:
         """Accept exactly this key; no harm when it is accepted already.
@@ -111,11 +125,10 @@ class SaltKeys:
         if not salt.utils.verify.valid_id(self._opts, node):
             return
         with self._locked():
-            if not self.get(node) and not self._cache().fetch("keys", node):
-                return
             cache = self._cache()
-            cache.flush("keys", node)
-            cache.flush("denied_keys", node)
+            found = [cache.flush(bank, node) for bank in ("keys", "denied_keys")]
+        if not any(found):
+            return
         self._tell(node, "delete")
 
     def _cache(self) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 import salt.cache
@@ -139,6 +140,18 @@ def test_what_is_no_rsa_key_is_refused(keys, store, text):
     store("n1", text)
     with pytest.raises(InvalidInputError, match="n1"):
         keys.accept(MinionKey(node="n1", public_key=text, accepted=False))
+
+
+def test_junk_under_one_name_hides_no_other_key(keys, store, opts, pems):
+    """Salt stores whatever a stranger sends as a key; racksalt steps over it, and can remove it."""
+    store("n2", pems[0])
+    for name, junk in (("a1", b""), ("a2", b"\xff\xfe"), ("a3", b"text")):
+        path = Path(opts["pki_dir"], "minions_pre", name)
+        path.write_bytes(junk)
+    assert [key.node for key in keys.pending()] == ["a3", "n2"]
+    for name in ("a1", "a2", "a3"):
+        keys.revoke(name)
+    assert [path.name for path in Path(opts["pki_dir"], "minions_pre").iterdir()] == ["n2"]
 
 
 @pytest.mark.parametrize("name", ["../master.pem", "a/b", ""])
