@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 STYLES = {"ready": "green", "problem": "bold red"}
@@ -50,7 +51,7 @@ def node_table(nodes: Sequence[dict[str, Any]]) -> Table:
             n["stage"],
             ago(n["state_since"]),
             n["power"],
-            n["reason"] or "",
+            escape(n["reason"] or ""),
         )
     return table
 
@@ -84,7 +85,7 @@ def print_history(entries: Sequence[dict[str, Any]]) -> None:
             e["stage"],
             e["actor"] or e["source"],
         )
-        table.add_row(str(e["seq"]), ago(e["at"]), *row, e["message"])
+        table.add_row(str(e["seq"]), ago(e["at"]), *row, escape(e["message"]))
     Console().print(table)
 
 
@@ -110,7 +111,7 @@ def _rows(answer: Sequence[dict[str, Any]]) -> None:
     names = list(answer[0])
     table = Table(*names)
     for row in answer:
-        table.add_row(*("" if row.get(name) is None else str(row[name]) for name in names))
+        table.add_row(*("" if row.get(name) is None else escape(str(row[name])) for name in names))
     Console().print(table)
 
 

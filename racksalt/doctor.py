@@ -65,7 +65,7 @@ def _site(settings: Settings) -> Iterator[Finding]:
             "site",
             told.get("severity") != "error",
             f"{told['file']}: {told['key']}: {told['message']}",
-            told["remedy"],
+            told["hint"],
         )
     if not problems:
         yield Finding("site", True, f"{settings.site} makes sense")

@@ -21,12 +21,16 @@ def read_settings(path: str | Path) -> Settings:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise SettingsError(
-            f"{path}: cannot be read: {error.strerror}", "create it, see docs/reference"
+            f"{path}: cannot be read: {error.strerror}",
+            "create it; docs/reference/settings.md has all keys",
         ) from None
     try:
         return msgspec.convert(yaml.safe_load(text) or {}, Settings)
     except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: is no YAML: {error}", "mend that line") from None
+        # Where, but never what: the line may hold a database's password.
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise SettingsError(f"{path}{where}: is no YAML", "mend that line") from None
     except msgspec.ValidationError as error:
         raise SettingsError(
             f"{path}: {error}", "see docs/reference/settings.md for all keys"

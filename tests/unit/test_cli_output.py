@@ -1,0 +1,92 @@
+"""How answers are printed."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from rich.console import Console
+
+from racksalt import cli_output
+from racksalt.cli_output import ago, node_table, show
+
+
+@pytest.mark.parametrize(
+    ("passed_s", "told"),
+    [(0, "0 s"), (119, "119 s"), (180, "3.0 min"), (3 * 3600, "3.0 h"), (4 * 86400, "4.0 d")],
+)
+def test_time_passed_is_told_in_the_unit_that_fits(passed_s, told):
+    """Two of a unit are needed before it is used."""
+    assert ago(time.time() - passed_s) == told
+
+
+def test_unknown_and_future_instants_do_not_confuse():
+    """No instant is no text; a clock that is a little ahead is now."""
+    assert ago(None) == ""
+    assert ago(time.time() + 60) == "0 s"
+
+
+def test_json_is_sorted_and_complete(capsys):
+    """Programs get everything, in a stable order."""
+    show({"b": 1, "a": None}, True)
+    assert capsys.readouterr().out == '{\n  "a": null,\n  "b": 1\n}\n'
+    show([{"x": 1}], True)
+    assert json.loads(capsys.readouterr().out) == [{"x": 1}]
+
+
+def test_without_a_printer_of_its_own_an_answer_is_a_table(capsys):
+    """Maps become lines, lists become rows, nothing becomes nothing."""
+    show({"name": "n1", "disks": [1]}, False)
+    assert "name  n1" in capsys.readouterr().out
+    show([{"name": "n1", "zone": None}], False)
+    assert "None" not in capsys.readouterr().out
+    show([], False)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_nodes_reason_is_in_the_table_as_it_is():
+    """Square brackets in a reason are text and not markup."""
+    node = {
+        "id": "n1",
+        "zone": "z1",
+        "rack": None,
+        "state": "problem",
+        "stage": None,
+        "state_since": time.time(),
+        "power": "on",
+        "reason": "disk [sda] failing",
+    }
+    console = Console(width=200, record=True)
+    with console.capture() as captured:
+        console.print(node_table([node]))
+    assert "disk [sda] failing" in captured.get()
+
+
+def test_a_run_tells_plan_acceptance_and_refusal(capsys):
+    """Who reads it knows what will be wiped, who goes where, and who refused why."""
+    answer = {
+        "plan": {
+            "hash": "abc",
+            "nodes": [
+                {
+                    "node": "n1",
+                    "reboots": 2,
+                    "ends_in": "ready",
+                    "disks_wiped": ["sda"],
+                    "transitions": [
+                        {"from": "ready", "event": "reinstall", "to": "installing", "stage": None}
+                    ],
+                }
+            ],
+        },
+        "accepted": [{"node": "n1", "from": "ready", "to": "installing", "seq": 7}],
+        "refused": [{"node": "n2", "message": "no", "hint": "wait"}],
+        "dry_run": False,
+    }
+    cli_output.print_run(answer)
+    printed = capsys.readouterr()
+    assert "n1: 2 reboots, ends in ready" in printed.out
+    assert "wipes sda" in printed.out
+    assert "n1: ready -> installing (journal 7)" in printed.out
+    assert "n2: refused: no (wait)" in printed.err

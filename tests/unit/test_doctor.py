@@ -1,0 +1,88 @@
+"""The doctor finds what is wrong and says what to mend."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import socket
+import threading
+
+from racksalt.doctor import examine
+from racksalt.settings import BootApi, GraphqlApi
+from tests.support.home import home  # noqa: F401  a fixture
+
+# ruff: noqa: F811  the fixture is asked for by its name
+
+
+class _Healthy(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"status": "ok"}')
+
+    def log_message(self, *_):
+        """Print nothing."""
+
+
+@contextlib.contextmanager
+def _services():
+    """Something that answers as our services do, and a port that takes connections as a master does."""
+    with (
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Healthy) as server,
+        socket.create_server(("127.0.0.1", 0)) as master,
+    ):
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port, master.getsockname()[1]
+        server.shutdown()
+        thread.join()
+
+
+def _bad(home, check):
+    return [
+        finding for finding in examine(home.settings) if not finding.ok and finding.check == check
+    ]
+
+
+def test_a_healthy_installation_has_no_bad_finding(home):
+    """Everything is there, everything answers."""
+    (home.root / "secrets/bmc.yaml").write_text("lab: x\n")
+    with _services() as (port, master):
+        boot = BootApi(port=port, master=f"127.0.0.1:{master}", master_finger="aa:bb")
+        home.change(boot_api=boot, graphql=GraphqlApi(port=port))
+        bad = [finding for finding in examine(home.settings) if not finding.ok]
+    assert {finding.seen for finding in bad} <= {"n1 has no BMC", "n2 has no BMC"}
+
+
+def test_services_that_do_not_run_are_found(home):
+    """Each with the command that starts it."""
+    assert "racksalt serve" in _bad(home, "boot API")[0].remedy
+    assert "racksalt serve" in _bad(home, "GraphQL")[0].remedy
+
+
+def test_a_master_that_does_not_run_is_found(home):
+    """Nothing listens where nodes are told to look for it."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    home.change(boot_api=BootApi(port=1, master=f"127.0.0.1:{port}"))
+    assert "start salt-master" in _bad(home, "Salt master")[0].remedy
+
+
+def test_secrets_that_others_can_read_are_found(home):
+    """With the command that mends it."""
+    (home.root / "secrets/boot.key").chmod(0o644)
+    assert "chmod 600" in _bad(home, "secrets")[0].remedy
+
+
+def test_a_broken_site_is_found(home):
+    """File, key and message are told."""
+    (home.site / "site/more.yaml").write_text("nodes: {n3: {rack: nowhere}}\n")
+    assert any("nowhere" in finding.seen for finding in _bad(home, "site"))
+
+
+def test_a_database_that_cannot_be_opened_is_found(home):
+    """The doctor goes on with the other checks."""
+    (home.root / "racksalt.db").write_bytes(b"this is no database" * 100)
+    found = examine(home.settings)
+    assert any(not finding.ok and finding.check == "database" for finding in found)
+    assert any(finding.check == "Salt master" for finding in found)
