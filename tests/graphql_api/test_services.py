@@ -18,6 +18,7 @@ from racksalt.model.errors import StoreError
 from racksalt.model.node import Address, Nic, Node
 from racksalt.model.place import Network, Rack, Zone
 from tests.graphql_api.rig import Rig
+from tests.support.builders import a_node
 
 STATE = "query($n:ID){node(by:{id:$n}){state rack{name zone{name}}}}".replace("$n:ID", "$n:ID!")
 
@@ -112,49 +113,28 @@ def test_a_database_that_is_away_for_a_while_stops_nothing(fresh, monkeypatch, c
 
 def populate(store, count):
     """Write ``count`` nodes with four NICs and an address each."""
+    names = [f"n{n:04}" for n in range(count)]
+    pairs = [(n, name, k) for n, name in enumerate(names) for k in range(4)]
     with store.write() as tx:
         tx.put_places([Zone(name=f"z{n}") for n in range(5)])
         tx.put_places([Rack(name=f"r{n:02}", zone=f"z{n % 5}") for n in range(50)])
         tx.put_places([Network(name="admin", cidr_v4="10.0.0.0/8")])
-        names = [f"n{n:04}" for n in range(count)]
-        tx.add_nodes(
-            [
-                Node(
-                    id=name,
-                    state="ready",
-                    version=1,
-                    state_since=1e9,
-                    rack=f"r{n % 50:02}",
-                    zone=f"z{n % 50 % 5}",
-                )
-                for n, name in enumerate(names)
-            ]
-        )
-        pairs = [(n, name, k) for n, name in enumerate(names) for k in range(4)]
-        tx.put(
-            [
-                Nic(
-                    id=f"{name}/{k}",
-                    node=name,
-                    name=f"eth{k}",
-                    mac=f"02:00:{n // 256:02x}:{n % 256:02x}:00:{k:02x}",
-                )
-                for n, name, k in pairs
-            ]
-        )
-        tx.put(
-            [
-                Address(
-                    id=f"{name}/{k}/a",
-                    node=name,
-                    nic=f"{name}/{k}",
-                    network="admin",
-                    address=f"10.{k}.{n // 256}.{n % 256}",
-                    family=4,
-                )
-                for n, name, k in pairs
-            ]
-        )
+        tx.add_nodes([a_node(name, "ready", rack=f"r{n % 50:02}") for n, name in enumerate(names)])
+        tx.put([a_nic(n, name, k) for n, name, k in pairs])
+        tx.put([an_address(n, name, k) for n, name, k in pairs])
+
+
+def a_nic(number, name, nic):
+    """Return the row of one of a node's NICs."""
+    mac = f"02:00:{number // 256:02x}:{number % 256:02x}:00:{nic:02x}"
+    return Nic(id=f"{name}/{nic}", node=name, name=f"eth{nic}", mac=mac)
+
+
+def an_address(number, name, nic):
+    """Return the row of a NIC's address."""
+    text = f"10.{nic}.{number // 256}.{number % 256}"
+    key = f"{name}/{nic}"
+    return Address(id=key, node=name, nic=key, network="admin", address=text, family=4)
 
 
 @pytest.fixture
