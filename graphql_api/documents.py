@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from graphql_api.compiled.executor import Plans
 
-KEPT = 512
-PLAN_SETS = 64
+KEPT = 256
+PLAN_SETS = 8
 """Settings of @skip and @include variables that one document keeps plans for."""
 LIVE_FIELDS = frozenset({"config", "why", "viewer", "rateLimit", "history", "transitions"})
 """Fields whose answer may change without a change of the topology's revision."""

@@ -15,11 +15,8 @@ from graphql_api.limits import Budget, Limits
 from graphql_api.snapshot.snapshot import Snapshot, UnknownPlaceError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from graphql_api.snapshot.build import Commands
     from graphql_api.source import TopologySource
-    from racksalt.model.event import Entry
 
 log = logging.getLogger(__name__)
 POLL_S = 0.075
@@ -28,6 +25,8 @@ RELOAD_S = 60.0
 """How often, at most, the whole topology is read again for what changes without a journal entry (racks, networks)."""
 RELOAD_SHARE = 0.01
 """The share of the time that reading again may take."""
+FANOUTS_S = 5.0
+"""How old the fan-outs that costs are reckoned from may get while the topology changes."""
 RETRY_S = 1.0
 CHUNK = 1000
 
@@ -57,6 +56,7 @@ class Services:
         self.documents = Documents(schema._schema, self.limits)  # noqa: SLF001 - strawberry's own name for it
         self.feed = Feed()
         self.fanouts: cost.Fanouts = {}
+        self._counted = 0.0
         self._commands = commands
         self._tasks: set[asyncio.Future[Any]] = set()
         self._moved = asyncio.Event()
@@ -98,7 +98,7 @@ class Services:
 
     def _take(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self.fanouts = cost.fanouts(snapshot)
+        self._count()
         self._moved.set()
         # What was loaded stays for long: keep the cycle collector from walking through it again and again. What was
         # there before is let go first.
@@ -141,10 +141,13 @@ class Services:
                 self.snapshot.remove(name)
         self.snapshot.seq = max(self.snapshot.seq, entries[-1].seq)
         self._moved.set()
-        self._announce(entries)
-
-    def _announce(self, entries: Sequence[Entry]) -> None:
+        if asyncio.get_running_loop().time() - self._counted >= FANOUTS_S:
+            self._count()
         self.feed.publish(entries, self.snapshot.nodes)
+
+    def _count(self) -> None:
+        self.fanouts = cost.fanouts(self.snapshot)
+        self._counted = asyncio.get_running_loop().time()
 
     async def _reload(self) -> None:
         """Read everything again, and take it if it says something else under the same seq: a new generation."""
@@ -154,7 +157,7 @@ class Services:
             new.generation = old.generation + 1
             self._take(new)
         else:
-            self.fanouts = cost.fanouts(old)
+            self._count()
 
 
 def _shape(one: Snapshot) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import orjson
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
@@ -69,7 +70,8 @@ class Socket:
             elif reader.exception() is not None:
                 await self._end(reader.exception())
         finally:
-            await tasks.end([reader, heart, *self._operations.values()])
+            with anyio.CancelScope(shield=True):
+                await tasks.end([reader, heart, *self._operations.values()])
 
     async def _end(self, error: BaseException | None) -> None:
         if isinstance(error, CloseError):

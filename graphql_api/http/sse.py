@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import anyio
 import orjson
 from starlette.responses import StreamingResponse
 
@@ -72,6 +73,8 @@ async def _events(
             yield b"event: next\n" + mark + b"data: " + sent.body + b"\n\n"
         yield b"event: complete\ndata:\n\n"
     finally:
-        if pending is not None:
-            await tasks.end([pending])
-        await answers.aclose()
+        # A client that went away cancels this; what it subscribed to must be left all the same.
+        with anyio.CancelScope(shield=True):
+            if pending is not None:
+                await tasks.end([pending])
+            await answers.aclose()

@@ -19,6 +19,7 @@ from racksalt.model.node import Address, Nic, Node
 from racksalt.model.place import Network, Rack, Zone
 from tests.graphql_api.rig import Rig
 from tests.support.builders import a_node
+from tests.support.waiting import wait_for
 
 STATE = "query($n:ID){node(by:{id:$n}){state rack{name zone{name}}}}".replace("$n:ID", "$n:ID!")
 
@@ -199,9 +200,11 @@ def test_a_real_server_answers_soon_and_streams(served):
         ) as events:
             lines = events.iter_lines()
             assert next(lines) == ":"
-            while len(rig.services.feed._subscribers) < 2:
-                time.sleep(0.005)
+            assert wait_for(lambda: len(rig.services.feed._subscribers) == 2, 10) is not None
             rig.site.operations.run("reinstall", ["n0001"], "tester")
             assert orjson.loads(line.recv())["payload"]["data"]["transitions"]["nodeId"] == "n0001"
             found = next(one for one in lines if one.startswith("data: "))
             assert '"nodeId":"n0001"' in found
+        gone = wait_for(lambda: len(rig.services.feed._subscribers) == 1, 10)
+        assert gone is not None, "a client that went away is still subscribed"
+    assert wait_for(lambda: not rig.services.feed._subscribers, 10) is not None
