@@ -143,7 +143,7 @@ def served(tmp_path):
     """A real server with 1,000 nodes on a port of its own; gives rig, address and seconds to the first answer."""
     rig = Rig(tmp_path)
     populate(rig.store, 1000)
-    server = uvicorn.Server(uvicorn.Config(rig.web, log_level="warning", ws="websockets-sansio"))
+    server = uvicorn.Server(uvicorn.Config(rig.web, log_level="warning"))
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     began = time.monotonic()
