@@ -22,8 +22,9 @@ def a_site(
     """Write a site and return its folder, ``folder / "pillar"``.
 
     ``racks`` are names, all in zone ``z1``, or a map from rack to zone. ``nodes`` are ids, dealt out to the racks in
-    turn with a position, a MAC and a serial of their own, or a map from id to what differs from that. ``layers`` maps files
-    such as ``rack/r1.sls`` to their values. ``sections`` are further sections: networks, policy, stages, sequences.
+    turn with a position, a MAC and a serial of their own, or a map from id to what differs from that. ``layers`` maps
+    files
+    such as ``rack/r1.sls`` to their values. ``sections`` are further ones: networks, policy, stages, sequences.
     """
     zone_of = racks if isinstance(racks, Mapping) else dict.fromkeys(racks, "z1")
     differing = nodes if isinstance(nodes, Mapping) else {node: {} for node in nodes}
