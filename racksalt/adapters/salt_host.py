@@ -39,8 +39,10 @@ class Inbox:
         poke: Callable[[str], None],
         returned: Callable[[Sequence[str]], None],
         keys: Keys,
+        connected: Callable[[Sequence[str]], None] | None = None,
     ) -> None:
         self._store, self._poke, self._returned, self._keys = store, poke, returned, keys
+        self._connected = connected
 
     def __call__(self, hints: Sequence[Hint]) -> None:
         """Store the batch; raises StoreError when nothing was written."""
@@ -57,6 +59,8 @@ class Inbox:
         if proofs:
             self._poke("keys")
         self._returned([hint.data["jid"] for hint in hints if hint.kind == "returned"])
+        if self._connected is not None:
+            self._connected([hint.node for hint in hints if hint.kind == "started"])
         if events:
             self._poke("work")
 
@@ -122,7 +126,9 @@ def serve(
     parent = os.getppid()
     jobs = conductor.world.jobs.get("salt")
     stored = jobs.stored if isinstance(jobs, SaltJobs) else None
-    inbox = Inbox(store, conductor.poke, conductor.returned, conductor.world.keys)
+    inbox = Inbox(
+        store, conductor.poke, conductor.returned, conductor.world.keys, conductor.connected
+    )
     reader = BusReader(opts, inbox, stored=stored)
     reader.start()
     start()

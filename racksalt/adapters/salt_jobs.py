@@ -1,7 +1,7 @@
 """Stages as Salt jobs: published under the conductor's job id, read back from the master's job cache.
 
 A job id runs once: a minion skips an id that it has seen (``jid_queue``), the job cache keeps the
-first return of each minion, and ``lost`` asks the minion itself before anything is sent again.
+first return of each minion, and ``outcomes`` asks the minions before anything is sent again.
 Minions need ``cache_jobs: True``, so that a result outlives a master that was away when it came.
 """
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import salt.utils.jid
 
 from racksalt.adapters.salt_client import SaltClient
-from racksalt.conductor.ports import JobRequest, JobResult
+from racksalt.conductor.ports import JobRequest, JobResult, Outcome
 from racksalt.model.errors import InvalidInputError, NotFoundError, RacksaltError
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-OUTCOME_TIMEOUT_S = 8.0
 MESSAGE_CHARS = 400
 _JID = re.compile(r"[0-9]{20}")
 _TORN_AFTER_S = 5.0
+_OUTCOMES: dict[str, Outcome] = {"running": "running", "unknown": "lost"}
 
 
 class SaltJobs:
@@ -83,24 +83,31 @@ class SaltJobs:
         """Say whether the job cache has this node's return already."""
         return node in self._client.stored(jid)
 
-    def lost(self, jid: str, node: str) -> bool:
-        """Ask the minion whether it neither runs nor remembers this job; store a kept result first.
+    def outcomes(
+        self, wanted: Sequence[tuple[str, str]], timeout_s: float
+    ) -> dict[tuple[str, str], Outcome]:
+        """Ask the minions of these (jid, node) pairs in one publication; store the results that they kept.
 
-        False also when the minion does not answer: silence proves nothing, the deadline decides.
+        A minion that does not answer in time is left out: silence proves nothing, the deadline decides.
         """
-        if self.stored(jid, node):
-            return False
+        found: dict[tuple[str, str], Outcome] = {
+            pair: "finished" for pair in wanted if self.stored(*pair)
+        }
+        jids = {node: jid for jid, node in wanted if (jid, node) not in found}
+        if not jids:
+            return found
         try:
-            said = self._client.ask([node], "racksalt_stage.outcome", [jid], OUTCOME_TIMEOUT_S)
+            said = self._client.ask(jids, "racksalt_stage.outcome", [jids], timeout_s)
         except NotFoundError:
-            return False
-        outcome = said.get(node)
-        if not isinstance(outcome, dict):
-            return False
-        if outcome.get("status") == "finished" and isinstance(outcome.get("return"), dict):
-            self._restore(jid, node, outcome["return"])
-            return False
-        return outcome.get("status") == "unknown"
+            return found
+        for node, answer in said.items():
+            status = answer.get("status") if isinstance(answer, dict) else None
+            if status == "finished" and isinstance(answer.get("return"), dict):
+                self._restore(jids[node], node, answer["return"])
+                found[jids[node], node] = "finished"
+            elif status in _OUTCOMES:
+                found[jids[node], node] = _OUTCOMES[status]
+        return found
 
     def answering(self, nodes: Sequence[str], timeout_s: float) -> set[str]:
         """Return those nodes whose minion answers ``test.ping`` within the time, by their own keys."""

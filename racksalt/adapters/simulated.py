@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from racksalt.adapters.lab_link import LabLink, LinkError
-from racksalt.conductor.ports import JobRequest, JobResult, MinionKey
+from racksalt.conductor.ports import JobRequest, JobResult, MinionKey, Outcome
 from racksalt.model.errors import (
     AgentUnreachableError,
     BmcRefusedError,
@@ -107,12 +107,15 @@ class SimulatedJobs:
         found = self._ask("results", AGENT_TIMEOUT_S, wanted=[list(pair) for pair in wanted])
         return [JobResult(**result) for result in found]
 
-    def lost(self, jid: str, node: str) -> bool:
-        """Ask the agent whether it neither runs this job nor has kept its result; False when it is silent."""
+    def outcomes(
+        self, wanted: Sequence[tuple[str, str]], timeout_s: float
+    ) -> dict[tuple[str, str], Outcome]:
+        """Ask the agents what became of these jobs; silent ones are left out."""
         try:
-            return self._ask("lost", AGENT_TIMEOUT_S, jid=jid, node=node) is True
+            said = self._ask("outcomes", timeout_s, wanted=[list(pair) for pair in wanted])
         except AgentUnreachableError:
-            return False
+            return {}
+        return {(jid, node): outcome for jid, node, outcome in said}
 
     def answering(self, nodes: Sequence[str], timeout_s: float) -> set[str]:
         """Return those of ``nodes`` whose agent answers now."""

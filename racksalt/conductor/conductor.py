@@ -104,6 +104,11 @@ class Conductor:
             self._jobs.hint(jids)
             self.poke("jobs")
 
+    def connected(self, nodes: Sequence[str]) -> None:
+        """Ask the agents of these nodes for their jobs soon: something said that they connected anew."""
+        if self._jobs is not None and nodes:
+            self._jobs.back(nodes)
+
     def poke(self, sweep: str) -> None:
         """Sweep ``jobs``, ``keys``, ``power`` or ``work`` now, because of a hint."""
         if sweep in self._sweeps:

@@ -61,6 +61,10 @@ class JobRequest:
     pillar: dict[str, Any] = field(default_factory=dict)
 
 
+Outcome = Literal["running", "finished", "lost"]
+"""What an agent knows of a job; ``lost``: it neither runs it nor has kept a result."""
+
+
 class Jobs(Protocol):
     """Stages as jobs on the node's agent."""
 
@@ -72,10 +76,13 @@ class Jobs(Protocol):
         """Return the results that are there for (jid, node) pairs; absent ones are not ready or not known."""
         ...
 
-    def lost(self, jid: str, node: str) -> bool:
-        """Ask the agent: is this job neither running nor finished with a kept result?
+    def outcomes(
+        self, wanted: Sequence[tuple[str, str]], timeout_s: float
+    ) -> dict[tuple[str, str], Outcome]:
+        """Ask the agents of these (jid, node) pairs, all at once, what became of the jobs.
 
-        A result that the agent has kept is stored first.
+        A result that an agent has kept is stored, so that ``results`` gives it. The pairs of silent
+        agents are left out: silence proves nothing.
         """
         ...
 

@@ -26,8 +26,10 @@ FULL_SWEEP_S = 5.0
 """How long hints about single jobs may put off a look at all of them."""
 SILENT_SHARE = 0.75
 """A silent agent is asked again after the rest of the time after which a job counts as overdue."""
-ALIVE_S = 3.0
-"""How long agents are given to say that they are there, before they are asked for their jobs."""
+BACK_S = 2.0
+"""How old a job must be before an agent that came back is asked for it."""
+ASKED_S = 5.0
+"""How long agents are given to say what became of their jobs."""
 Tell = Callable[[Sequence[Event]], None]
 
 
@@ -88,12 +90,17 @@ class JobSweep:
         self.store, self.world, self.tell, self.lost_s = store, world, tell, lost_s
         self._asked: dict[str, float] = {}
         self._hinted: deque[str] = deque()
+        self._back: set[str] = set()
         self._full_at = 0.0
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="racksalt-lost")
 
     def hint(self, jids: Iterable[str]) -> None:
         """Look at these jobs first: their results are said to be there."""
         self._hinted.extend(jids)
+
+    def back(self, nodes: Iterable[str]) -> None:
+        """Ask the agents of these nodes soon: they connected anew, so what they had to say may be lost."""
+        self._back.update(nodes)
 
     def __call__(self) -> None:
         """Look up the jobs that were hinted at; all that run when there was no hint, or none for a while."""
@@ -129,26 +136,33 @@ class JobSweep:
         now = self.world.clock()
         overdue = []
         for node in nodes:
-            since = max(node.job_since or now, self._asked.get(str(node.job), 0.0))
-            if now - since >= self.lost_s and not self.store.has_effect(node.id, "run_stage"):
+            begun, asked = node.job_since or now, self._asked.get(str(node.job), 0.0)
+            wait_s = min(BACK_S, self.lost_s) if node.id in self._back else self.lost_s
+            due = now - begun >= wait_s and (now - asked >= self.lost_s or node.id in self._back)
+            if due and not self.store.has_effect(node.id, "run_stage"):
                 self._asked[str(node.job)] = now
+                self._back.discard(node.id)
                 overdue.append(node)
         if overdue:
             self._pool.submit(self._ask, overdue)
 
     def _ask(self, nodes: Sequence[Node]) -> None:
-        """Ask the agents that are there for their jobs, apart from the sweep, which goes on looking up results.
+        """Ask the agents for their jobs, all at once and apart from the sweep, which goes on looking up results.
 
-        After a restart many agents are silent for seconds: they are asked again soon, and none waits for another.
+        After a restart many agents are silent for seconds: they are asked again soon.
         """
         try:
             jobs = self.world.jobs_of(nodes[0])
-            alive = jobs.answering([node.id for node in nodes], ALIVE_S)
-            for node in nodes:
-                if node.id not in alive:
-                    self._asked[str(node.job)] = self.world.clock() - self.lost_s * SILENT_SHARE
-                elif jobs.lost(str(node.job), node.id):
-                    self.tell([_lost(node, self.world.clock())])
+            wanted = {(str(node.job), node.id): node for node in nodes}
+            outcomes = jobs.outcomes(list(wanted), ASKED_S)
+            now = self.world.clock()
+            silent = [jid for jid, node in wanted if (jid, node) not in outcomes]
+            self._asked.update(dict.fromkeys(silent, now - self.lost_s * SILENT_SHARE))
+            finished = [pair for pair, outcome in outcomes.items() if outcome == "finished"]
+            self.tell([self._result(result) for result in jobs.results(finished)])
+            self.tell(
+                [_lost(wanted[p], now) for p, outcome in outcomes.items() if outcome == "lost"]
+            )
         except RacksaltError as error:
             log.warning("agents cannot be asked for their jobs: %s", error)
         except Exception:

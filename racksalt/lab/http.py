@@ -12,7 +12,8 @@ import json
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-TIMEOUT_S = 15.0
+TIMEOUT_S = 60.0
+"""A storm of thousands of machines queues at the server; asking twice would make it longer."""
 MAX_BODY = 4 * 1024 * 1024
 _NO_ANSWER = (
     OSError,

@@ -97,9 +97,11 @@ class LightAgent:
         """Return the kept result of a job: ``{"ok", "message", "data"}``."""
         return self._jobs.get(jid)
 
-    def lost(self, jid: str) -> bool:
-        """Say that the running agent knows nothing of this job; False while it does not run."""
-        return self._up and jid not in self._jobs
+    def outcome(self, jid: str) -> str:
+        """Return what the running agent knows of a job: ``running``, ``finished`` or ``lost``."""
+        if jid not in self._jobs:
+            return "lost"
+        return "running" if self._jobs[jid] is None else "finished"
 
     async def _work(self, jid: str, stage: str, reporter: Reporter) -> None:
         await self._machine.wait(self._stage_s)

@@ -101,9 +101,14 @@ class LinkServer:
                 found.append({"jid": jid, "node": node, **result})
         return found
 
-    def _lost(self, request: dict[str, Any]) -> bool:
-        agent = self._light(request["node"])
-        return agent is not None and agent.lost(request["jid"])
+    def _outcomes(self, request: dict[str, Any]) -> list[tuple[str, str, str]]:
+        """Return (jid, node, outcome) for the agents that are up."""
+        found = []
+        for jid, node in request["wanted"]:
+            agent = self._light(node)
+            if agent is not None and agent.is_up():
+                found.append((jid, node, agent.outcome(jid)))
+        return found
 
     def _answering(self, request: dict[str, Any]) -> list[str]:
         agents = ((node, self._light(node)) for node in request["nodes"])
@@ -119,6 +124,6 @@ _POWER = frozenset({"observe", "on", "off", "boot_next"})
 _AGENTS = {
     "submit": LinkServer._submit,  # noqa: SLF001 - the table belongs to the class
     "results": LinkServer._results,  # noqa: SLF001
-    "lost": LinkServer._lost,  # noqa: SLF001
+    "outcomes": LinkServer._outcomes,  # noqa: SLF001
     "answering": LinkServer._answering,  # noqa: SLF001
 }

@@ -18,12 +18,17 @@ def outcome(jid):
     Return what became of a job: ``{"status": "running"}`` (or queued), ``{"status": "finished",
     "return": …}`` with all that was returned, or ``{"status": "unknown"}``. Needs ``cache_jobs: True``.
 
+    jid
+        the job's id, or a map from minion id to job id, which asks many minions at once
+
     CLI Example:
 
     .. code-block:: bash
 
         salt 'r1n1' racksalt_stage.outcome 20261123000102030405
     """
+    if isinstance(jid, dict):
+        jid = jid[__opts__["id"]]
     jid = f"{int(jid):020d}"  # the command line turns digits into a number
     for _ in range(2):
         kept = _kept(jid)

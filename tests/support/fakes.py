@@ -114,9 +114,14 @@ class FakeJobs:
                 )
         return found
 
-    def lost(self, jid, node):
-        """Say whether the agent knows nothing of the job."""
-        return jid in self.forgotten or all(job.jid != jid for job in self.submitted)
+    def outcomes(self, wanted, timeout_s):
+        """Return what the agents know of the jobs."""
+        known = {job.jid for job in self.submitted} - set(self.forgotten)
+        ended = {result.jid for result in self.results(wanted)}
+        return {
+            (jid, node): "lost" if jid not in known else "finished" if jid in ended else "running"
+            for jid, node in wanted
+        }
 
     def answering(self, nodes, timeout_s):
         """Return who answers."""

@@ -153,20 +153,20 @@ def test_jobs_reach_the_agent_once_and_their_results_are_kept(lab):
     power.on(bmc_of(lab, "n1"))
     lab.do(lab.server.until(lambda: len(lab.server.reports) == 2))
     assert jobs.answering(["n1", "n3-slow-bmc"], 2) == {"n1"}
-    assert jobs.lost(JID, "n1")
+    assert jobs.outcomes([(JID, "n1"), (JID, "n3-slow-bmc")], 2) == {(JID, "n1"): "lost"}
     jobs.submit([request])
     jobs.submit([request])
     lab.do(lab.server.until(lambda: len(lab.server.reports) == 3))
     (result,) = jobs.results([(JID, "n1"), (JID, "n3-slow-bmc")])
     assert (result.ok, result.node, result.jid) == (True, "n1", JID)
-    assert not jobs.lost(JID, "n1")
+    assert jobs.outcomes([(JID, "n1")], 2) == {(JID, "n1"): "finished"}
 
 
 def test_silence_proves_nothing(lab):
     """Without an answer no job is called lost and no agent alive; a job cannot be handed in."""
     lab.do(lab.link.close())
     jobs = SimulatedJobs(f"127.0.0.1:{lab.port}", lab.links)
-    assert not jobs.lost(JID, "n1")
+    assert jobs.outcomes([(JID, "n1")], 1) == {}
     assert jobs.answering(["n1"], 1) == set()
     with pytest.raises(AgentUnreachableError, match="lab"):
         jobs.submit([JobRequest(jid=JID, node="n1", stage="bios", sls="x")])

@@ -129,16 +129,17 @@ def test_a_job_id_runs_once_and_is_lost_with_the_power(tmp_path):
             assert not machine.agent.submit("1" * 20, "bios")
             machine.power_on()
             await server.until(lambda: len(server.reports) == 2)
-            assert machine.agent.lost("1" * 20)
+            assert machine.agent.outcome("1" * 20) == "lost"
             assert machine.agent.submit("1" * 20, "bios")
+            assert machine.agent.outcome("1" * 20) == "running"
             assert machine.agent.submit("1" * 20, "bios")
             await server.until(lambda: len(server.reports) == 3)
             assert machine.agent.result("1" * 20)["ok"]
-            assert not machine.agent.lost("1" * 20)
+            assert machine.agent.outcome("1" * 20) == "finished"
             machine.power_cycle()
-            assert not machine.agent.lost("1" * 20)
+            assert not machine.agent.is_up()
             await server.until(lambda: len(server.reports) == 5)
-            assert machine.agent.lost("1" * 20)
+            assert machine.agent.outcome("1" * 20) == "lost"
             assert events(server).count("stage_succeeded") == 1
 
     asyncio.run(scenario())
