@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import secrets
 import socket
 import threading
 import time
+from dataclasses import replace
 
 import httpx
 import orjson
@@ -13,8 +15,10 @@ from websockets.sync.client import connect
 
 from graphql_api import services as following
 from graphql_api.app import create_app
+from graphql_api.http import socket as sockets
 from racksalt.bootstrap import open_app
 from racksalt.model.errors import StoreError
+from racksalt.model.event import Entry
 from racksalt.model.node import Address, Nic, Node
 from racksalt.model.place import Network, Rack, Zone
 from tests.graphql_api.rig import Rig
@@ -165,6 +169,29 @@ def served(tmp_path):
     assert not thread.is_alive()
 
 
+AN_ENTRY = Entry(
+    seq=0,
+    at=0.0,
+    node="n0001",
+    kind="transition",
+    event="e",
+    event_id="e",
+    from_state="ready",
+    to_state="ready",
+    stage=None,
+    source="clock",
+    actor="",
+    message="",
+)
+
+
+def greet(line, rig):
+    """Begin the protocol."""
+    payload = {"authorization": f"Bearer {rig.token()}"}
+    line.send(orjson.dumps({"type": "connection_init", "payload": payload}).decode())
+    assert orjson.loads(line.recv())["type"] == "connection_ack"
+
+
 def test_a_real_server_answers_soon_and_streams(served):
     """1,000 nodes are loaded within 3 s of the start; HTTP, WebSocket and events work over real sockets."""
     rig, address, took = served
@@ -181,12 +208,7 @@ def test_a_real_server_answers_soon_and_streams(served):
     with connect(
         f"ws://{address}/graphql", subprotocols=["graphql-transport-ws"], close_timeout=2
     ) as line:
-        line.send(
-            orjson.dumps(
-                {"type": "connection_init", "payload": {"authorization": f"Bearer {rig.token()}"}}
-            ).decode()
-        )
-        assert orjson.loads(line.recv())["type"] == "connection_ack"
+        greet(line, rig)
         line.send(
             orjson.dumps({"id": "1", "type": "subscribe", "payload": {"query": follow}}).decode()
         )
@@ -208,3 +230,31 @@ def test_a_real_server_answers_soon_and_streams(served):
         gone = wait_for(lambda: len(rig.services.feed._subscribers) == 1, 10)
         assert gone is not None, "a client that went away is still subscribed"
     assert wait_for(lambda: not rig.services.feed._subscribers, 10) is not None
+
+
+def test_a_client_that_does_not_read_is_cut_over_a_real_socket(served, monkeypatch):
+    """Neither memory nor the event loop is held up: the socket is closed when a message cannot be sent in time."""
+    rig, address, _took = served
+    monkeypatch.setattr(sockets, "SEND_TIMEOUT_S", 0.3)
+    follow = "subscription{transitions{seq message}}"
+    with connect(
+        f"ws://{address}/graphql",
+        subprotocols=["graphql-transport-ws"],
+        max_queue=1,
+        close_timeout=0.2,
+        ping_interval=None,
+    ) as line:
+        greet(line, rig)
+        subscribing = {"id": "1", "type": "subscribe", "payload": {"query": follow}}
+        line.send(orjson.dumps(subscribing).decode())
+        feed = rig.services.feed
+        assert wait_for(lambda: len(feed._subscribers) == 1, 10) is not None
+        many = [
+            replace(AN_ENTRY, seq=feed.seq + n, message=secrets.token_hex(2048))
+            for n in range(1, 4000)
+        ]
+        loop = rig.services._tailer.get_loop()
+        loop.call_soon_threadsafe(feed.publish, many, rig.services.snapshot.nodes)
+        assert wait_for(lambda: not feed._subscribers, 15) is not None
+    health = httpx.get(f"http://{address}/healthz")
+    assert health.status_code == 200
