@@ -116,7 +116,7 @@ def test_serving_ends_when_it_is_told_to(store, tmp_path):
             jobs: ClassVar = {}
             keys = None
 
-        poke = returned = staticmethod(lambda *_: None)
+        poke = returned = connected = staticmethod(lambda *_: None)
 
     started, stop = [], threading.Event()
     stop.set()
