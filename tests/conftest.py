@@ -44,12 +44,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_rank)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Keep the Salt harness's log server on loopback: on all addresses its port may not be free."""
-    session.config.pluginmanager.get_plugin("saltfactories-log-server").log_host = "127.0.0.1"
-
-
 def pytest_unconfigure() -> None:
     """Keep Salt's deferred log handler quiet: at exit it writes to a stream that pytest has closed."""
     logging.raiseExceptions = False
