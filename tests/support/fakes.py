@@ -36,6 +36,11 @@ class FakeMachine:
     error: Exception | None = None
     pending: list = field(default_factory=list)
 
+    def begin(self, wanted, looks):
+        """Start to change; the same again changes nothing."""
+        if not self.pending or self.pending[0][0] != wanted:
+            self.pending = [(wanted, looks)]
+
     def look(self):
         """Return the power state; what was asked for comes nearer by one look."""
         if self.pending:
@@ -66,12 +71,12 @@ class FakePower:
     def on(self, bmc):
         """Switch on."""
         machine = self._do(bmc, "on")
-        machine.pending = [("on", machine.slow_on)]
+        machine.begin("on", machine.slow_on)
 
     def off(self, bmc):
         """Switch off."""
         machine = self._do(bmc, "off")
-        machine.pending = [("off", machine.slow_off)]
+        machine.begin("off", machine.slow_off)
 
     def boot_next(self, bmc, device):
         """Choose the boot device."""

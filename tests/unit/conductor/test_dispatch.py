@@ -1,0 +1,182 @@
+"""Effects in threads: one at a time per node and lane, and lanes that never wait for one another."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from racksalt.conductor import dispatch
+from racksalt.conductor.dispatch import MOST_HELD, STALE_S, Dispatcher
+from racksalt.conductor.writer import Result
+from racksalt.model.errors import AgentUnreachableError
+from tests.support.builders import a_node, a_task
+from tests.support.fakes import FakeWorld, wait_for
+
+
+class Effects:
+    """Effects that wait until they are let go, and keep who ran together."""
+
+    def __init__(self, monkeypatch):
+        self.running, self.done, self.most = [], [], 0
+        self.gates, self.lock = {}, threading.Lock()
+        monkeypatch.setattr(dispatch, "EFFECTS", {name: self.perform for name in dispatch.EFFECTS})
+
+    def perform(self, _world, tasks, _now):
+        """Run until the gate of the effect's name opens."""
+        names = [(task.effect.node, task.effect.name) for task in tasks]
+        with self.lock:
+            self.running += names
+            self.most = max(self.most, len(self.running))
+        assert self.gate(names[0][1]).wait(20)
+        with self.lock:
+            for name in names:
+                self.running.remove(name)
+                self.done.append(name)
+        return [Result(effect=task.effect) for task in tasks]
+
+    def gate(self, name):
+        """Return the gate of all effects of this name."""
+        return self.gates.setdefault(name, threading.Event())
+
+    def open(self):
+        """Let everything go."""
+        for name in dispatch.EFFECTS:
+            self.gate(name).set()
+
+
+@pytest.fixture
+def effects(monkeypatch):
+    """Effects under the test's control."""
+    found = Effects(monkeypatch)
+    yield found
+    found.open()
+
+
+@pytest.fixture
+def dispatcher(effects):
+    """A dispatcher with four workers a lane; ``finished`` keeps the results."""
+    results, world = [], FakeWorld()
+    found = Dispatcher(world.ports, 4, results.extend)
+    found.results, found.clock = results, world.clock
+    yield found
+    effects.open()
+    found.stop()
+
+
+def test_one_node_and_lane_is_never_worked_on_twice_at_once(dispatcher, effects):
+    """The second effect waits for the first, and then runs."""
+    first, second = a_task(name="power_off"), a_task(name="power_on")
+    dispatcher.leased([first])
+    wait_for(lambda: effects.running)
+    dispatcher.leased([second])
+    effects.gate("power_on").set()
+    assert effects.running == [("n1", "power_off")]
+    effects.open()
+    wait_for(lambda: len(dispatcher.results) == 2)
+    assert effects.done == [("n1", "power_off"), ("n1", "power_on")]
+    assert effects.most == 1
+
+
+def test_slow_bmcs_never_hold_up_agents(dispatcher, effects):
+    """All workers of the power lane are stuck, and stages start all the same."""
+    dispatcher.leased([a_task(name="power_off", node=a_node(f"n{n}", boot=1)) for n in range(9)])
+    wait_for(lambda: effects.running)
+    effects.gate("ask_agent").set()
+    dispatcher.leased([a_task(name="ask_agent")])
+    wait_for(lambda: dispatcher.results)
+    assert effects.done == [("n1", "ask_agent")]
+
+
+def test_an_effect_that_is_leased_again_while_it_waits_runs_once(dispatcher, effects):
+    """A lease that ends in the queue does not double the work."""
+    task = a_task(name="power_off")
+    dispatcher.leased([task])
+    dispatcher.leased([task])
+    effects.open()
+    wait_for(lambda: dispatcher.results)
+    dispatcher.stop()
+    assert effects.done == [("n1", "power_off")]
+
+
+@pytest.mark.parametrize(
+    ("name", "boot", "runs"),
+    [
+        ("power_cycle", 1, False),
+        ("run_stage", 1, False),
+        ("revoke_key", 1, True),
+        ("power_cycle", 2, True),
+    ],
+)
+def test_what_belongs_to_an_older_boot_is_done_with(dispatcher, effects, name, boot, runs):
+    """A node that was sent into another boot is not cycled for the old one; its old key still goes."""
+    effects.open()
+    dispatcher.leased([a_task(name=name, boot=boot, node=a_node(boot=2))])
+    wait_for(lambda: dispatcher.results)
+    assert bool(effects.done) is runs
+
+
+def test_agents_of_one_kind_are_asked_together(dispatcher, effects):
+    """One question for all of them; each BMC is another conversation."""
+    tasks = [a_task(name="ask_agent", node=a_node(f"n{n}", boot=1)) for n in range(5)]
+    groups = dispatch._groups(
+        [*tasks, a_task(name="power_on"), a_task(name="power_on", node=a_node("n2", boot=1))]
+    )
+    assert sorted(len(group) for group in groups) in ([1, 5], [1, 1, 5], [2, 5])
+    light = [a_task(name="ask_agent", node=a_node("n9", agent="light", boot=1))]
+    assert len(dispatch._groups([*tasks, *light])) == 2
+
+
+def test_an_effect_that_raises_is_tried_again(monkeypatch):
+    """Neither our own faults nor an absent master end an effect."""
+    results, world = [], FakeWorld()
+    for error, words in (
+        (RuntimeError("bug"), "RuntimeError: bug"),
+        (AgentUnreachableError("away"), "away"),
+    ):
+
+        def raising(*_arguments, error=error):
+            raise error
+
+        monkeypatch.setattr(dispatch, "EFFECTS", {"run_stage": raising})
+        found = Dispatcher(world.ports, 1, results.extend)
+        found.leased([a_task(name="run_stage", attempts=1)])
+        wait_for(lambda: results)
+        found.stop()
+        result = results.pop()
+        assert (result.again_after_s, result.error) == (1.0, words)
+
+
+def test_what_became_void_in_the_queue_is_not_done(effects):
+    """After a long wait the outbox is asked: an effect that was deleted meanwhile must not happen."""
+    results, world = [], FakeWorld()
+    wanted = set()
+    found = Dispatcher(world.ports, 1, results.extend, lambda ids: wanted & set(ids))
+    first, void, kept = (
+        a_task(name="power_off", node=a_node(n, boot=1)) for n in ("n1", "n2", "n3")
+    )
+    wanted |= {kept.effect.id}
+    found.leased([first])
+    wait_for(lambda: effects.running)
+    found.leased([void_of(void, "n2"), void_of(kept, "n3")])
+    world.clock.pass_(STALE_S + 1)
+    effects.open()
+    wait_for(lambda: len(effects.done) == 2)
+    found.stop()
+    assert effects.done == [("n1", "power_off"), ("n3", "power_off")]
+    assert found.room() == MOST_HELD
+
+
+def void_of(task, node):
+    """Return the task as one of another node."""
+    from dataclasses import replace
+
+    return replace(task, effect=replace(task.effect, node=node))
+
+
+def test_a_stopped_dispatcher_begins_nothing(dispatcher, effects):
+    """What was leased too late stays in the outbox for the next conductor."""
+    effects.open()
+    dispatcher.stop()
+    dispatcher.leased([a_task(name="power_off")])
+    assert (effects.done, dispatcher.results) == ([], [])

@@ -1,0 +1,261 @@
+"""What each effect does to the world, and what a try that was cut short leaves for the next one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from racksalt.boot.tokens import key_sha256
+from racksalt.conductor.effects import EFFECTS, backoff
+from racksalt.model.errors import (
+    AgentUnreachableError,
+    BmcRefusedError,
+    BmcSuspendedError,
+    BmcUnreachableError,
+)
+from tests.support.builders import NOW, a_node, a_task, again
+from tests.support.fakes import FakeWorld
+
+
+@pytest.fixture
+def world():
+    """A world in which nothing has happened yet."""
+    return FakeWorld()
+
+
+def perform(world, task):
+    """Carry out one effect once; return its result."""
+    (result,) = EFFECTS[task.effect.name](world.ports, [task], NOW)
+    return result
+
+
+def finish(world, task, tries=50):
+    """Carry out an effect until it is done; return the last result."""
+    for _ in range(tries):
+        result = perform(world, task)
+        if result.again_after_s is None:
+            return result
+        task = again(task, result)
+    pytest.fail("never done")
+
+
+ACTIONS = ("on", "off")
+
+
+def unobserved(calls):
+    """Return the actions that were not preceded by a look since the last action."""
+    looked, found = False, []
+    for what in calls:
+        if what == "observe":
+            looked = True
+        elif what in ACTIONS:
+            if not looked:
+                found.append(what)
+            looked = False
+    return found
+
+
+def test_a_cycle_goes_off_seen_off_on_seen_on(world):
+    """The state is observed before and after, and the network comes first."""
+    world.power.of("n1").power = "on"
+    result = finish(world, a_task())
+    assert world.power.calls("n1") == ["observe", "off", "observe", "boot network", "on", "observe"]
+    (event,) = result.events
+    assert (event.name, event.data["power"]) == ("power_observed", "on")
+
+
+def test_a_cycle_of_a_server_that_is_off_only_switches_on(world):
+    """What is off need not be switched off."""
+    finish(world, a_task())
+    assert "off" not in world.power.calls("n1")
+
+
+@pytest.mark.parametrize("name", ["power_on", "power_off", "power_cycle"])
+@pytest.mark.parametrize("start", ["on", "off"])
+@pytest.mark.parametrize("slow", [0, 1, 4])
+def test_slow_servers_are_waited_for(world, name, start, slow):
+    """However long a server takes, it ends in the wanted state and every action follows a look."""
+    machine = world.power.of("n1")
+    machine.power, machine.slow_off, machine.slow_on = start, slow, slow
+    finish(world, a_task(name=name))
+    assert machine.look() == ("off" if name == "power_off" else "on")
+    assert unobserved(world.power.calls("n1")) == []
+
+
+@pytest.mark.parametrize("start", ["on", "off"])
+@pytest.mark.parametrize("cut_after", range(1, 7))
+def test_a_try_that_was_cut_short_is_repeated_with_a_look_first(world, start, cut_after):
+    """Killed after any exchange with the BMC, the next try looks, and ends with the server on."""
+
+    class Killed(BaseException):
+        """The process ends here."""
+
+    machine, calls = world.power.of("n1"), []
+    machine.power = start
+
+    def count(_node, what):
+        calls.append(what)
+        if len(calls) == cut_after + 1:
+            raise Killed
+
+    world.power.on_call = count
+    task = a_task()
+    try:
+        perform(world, task)
+    except Killed:
+        world.power.on_call = lambda node, what: None
+        finish(world, task)
+    assert machine.look() == "on"
+    assert unobserved(world.power.calls("n1")) == []
+    second = world.power.calls("n1")[cut_after:]
+    assert not second or second[0] == "observe"
+
+
+def test_a_server_that_booted_since_is_left_alone(world):
+    """Its boot script was fetched: the try before did it, and died before it could say so."""
+    result = perform(world, a_task(booted=True))
+    assert (result.again_after_s, world.power.calls("n1")) == (None, [])
+
+
+def test_an_unreachable_bmc_is_tried_again_later(world):
+    """A blip moves no node: the effect stays, with its error and its progress, and waits longer each time."""
+    world.power.of("n1").error = BmcUnreachableError("no answer from the BMC")
+    waits = []
+    task = a_task(progress={"started": True})
+    for _ in range(3):
+        result = perform(world, task)
+        waits.append(result.again_after_s)
+        assert (result.events, result.error, result.progress) == (
+            (),
+            "no answer from the BMC",
+            {"started": True},
+        )
+        task = again(task, result)
+    assert waits == [0.5, 1.0, 2.0]
+
+
+def test_an_open_breaker_says_when_to_come_back(world):
+    """The wait is at least that of the circuit breaker."""
+    world.power.of("n1").error = BmcSuspendedError("breaker", retry_after_s=17.5)
+    assert perform(world, a_task()).again_after_s == 17.5
+
+
+def test_a_bmc_that_says_no_parks_the_node(world):
+    """Wrong credentials do not mend by waiting: the node learns it at once."""
+    world.power.of("n1").error = BmcRefusedError("wrong password")
+    result = perform(world, a_task())
+    (event,) = result.events
+    assert (result.again_after_s, event.name, event.data["message"]) == (
+        None,
+        "effect_failed",
+        "wrong password",
+    )
+
+
+def test_a_node_without_a_bmc_is_a_case_for_a_person(world):
+    """The message says what to do."""
+    (event,) = perform(world, a_task(bmc=False)).events
+    assert event.name == "effect_failed"
+    assert "has no BMC" in event.data["message"]
+
+
+def test_backoff_grows_to_half_a_minute():
+    """0.5, 1, 2 … 30 seconds."""
+    assert [backoff(n) for n in (0, 1, 2, 5, 6, 50)] == [0.5, 1, 2, 16, 30, 30]
+
+
+def accept(sha):
+    """Return the effect that accepts one key."""
+    return a_task(name="accept_key", args={"key_sha256": sha})
+
+
+def test_only_the_proven_key_is_accepted(world):
+    """Another pending key of the same name stays pending."""
+    world.keys.offer("n1", "THE KEY")
+    world.keys.offer("n1", "ANOTHER")
+    assert perform(world, accept(key_sha256("THE KEY"))).again_after_s is None
+    assert [(k.public_key, k.accepted) for k in world.keys.get("n1")] == [
+        ("ANOTHER", False),
+        ("THE KEY", True),
+    ]
+
+
+def test_accepting_twice_is_accepting_once(world):
+    """After a crash the key is found accepted, and nothing is done."""
+    world.keys.offer("n1", "THE KEY")
+    for _ in range(2):
+        assert perform(world, accept(key_sha256("THE KEY"))).again_after_s is None
+    assert [what for what, *_ in world.keys.log] == ["accept"]
+
+
+def test_a_key_that_was_exchanged_is_never_accepted(world):
+    """The proof was for another key: the effect waits, with its reason."""
+    world.keys.offer("n1", "ANOTHER")
+    result = perform(world, accept(key_sha256("THE KEY")))
+    assert (result.again_after_s, result.error) == (0.5, "the proven key is not pending")
+    assert world.keys.log == []
+
+
+def test_revoking_takes_all_keys_and_no_other_nodes(world):
+    """Accepted or pending, they are gone; without any there is no harm."""
+    world.keys.offer("n1", "A")
+    world.keys.offer("n2", "B")
+    perform(world, a_task(name="revoke_key"))
+    perform(world, a_task(name="revoke_key"))
+    assert [key.node for key in world.keys.held] == ["n2"]
+
+
+def test_agents_are_asked_all_at_once(world):
+    """Who answers has answered, who does not is asked again."""
+    asked = []
+    plain = world.jobs.answering
+    world.jobs.answering = lambda nodes, timeout_s: (
+        asked.append(list(nodes)) or plain(nodes, timeout_s)
+    )
+    world.jobs.up = {"n2"}
+    tasks = [a_task(name="ask_agent", node=a_node(n, "enrolling", boot=1)) for n in ("n1", "n2")]
+    tasks = [replace(t, effect=replace(t.effect, node=t.node.id)) for t in tasks]
+    silent, alive = EFFECTS["ask_agent"](world.ports, tasks, NOW)
+    assert asked == [["n1", "n2"]]
+    assert (silent.again_after_s, silent.events) == (world.ports.agent_poll_s, ())
+    assert (alive.again_after_s, alive.events[0].name, alive.events[0].source) == (
+        None,
+        "agent_answered",
+        "jobs",
+    )
+
+
+@pytest.mark.parametrize(("up", "event"), [({"n1"}, "agent_answered"), (set(), "agent_silent")])
+def test_a_check_has_one_answer(world, up, event):
+    """A check is asked once: either the agent runs, or the machine started anew."""
+    world.jobs.up = up
+    result = perform(world, a_task(name="check_agent"))
+    assert (result.again_after_s, result.events[0].name) == (None, event)
+
+
+def test_a_stage_is_handed_over_under_its_job_id(world):
+    """The job id was chosen when it was decided: handing it over twice runs it once."""
+    task = a_task(name="run_stage", args={"stage": "raid", "sls": "stages.raid", "jid": "7" * 20})
+    perform(world, task)
+    perform(world, task)
+    (job,) = world.jobs.submitted
+    assert (job.jid, job.node, job.sls) == ("7" * 20, "n1", "stages.raid")
+
+
+def test_a_master_that_takes_no_jobs_is_an_error_to_repeat(world):
+    """The effect does not count as done."""
+
+    def unreachable(_requests):
+        raise AgentUnreachableError("no master")
+
+    world.jobs.submit = unreachable
+    with pytest.raises(AgentUnreachableError):
+        perform(world, a_task(name="run_stage", args={"stage": "s", "sls": "s", "jid": "1" * 20}))
+
+
+def test_a_repeated_try_tells_the_same_event(world):
+    """The id of what an effect leads to is that of the effect and its try."""
+    task = a_task(name="check_agent")
+    first, second = perform(world, task), perform(world, task)
+    assert first.events[0].id == second.events[0].id
