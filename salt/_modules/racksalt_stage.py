@@ -8,9 +8,8 @@ import salt.payload
 import salt.utils.minion
 import salt.utils.state
 
-_SETTLE_S = (
-    1.0  # between a job's arrival and its process file, and between that and its kept result
-)
+# Between a job's arrival and its process file, and between that and its kept result.
+_SETTLE_S = 0.5
 
 
 def outcome(jid):
