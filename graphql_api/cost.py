@@ -39,7 +39,7 @@ Fanouts = dict[tuple[str, str], float]
 
 WEIGHTS = {
     ("Node", "config"): 20.0,
-    ("Node", "why"): 20.0,
+    ("Node", "why"): 100.0,
     ("Query", "transitions"): 10.0,
     ("Node", "history"): 5.0,
     ("Mutation", "setPower"): 10.0,

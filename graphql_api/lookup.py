@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ def node_by(snapshot: Snapshot, by: NodeKey) -> Node | None:
     if by.mac:
         return snapshot.by_mac.get(by.mac.lower().replace("-", ":"))
     if by.address:
-        return snapshot.by_address.get(by.address)
+        return snapshot.by_address.get(canonical(by.address))
     found = snapshot.by_serial.get(by.serial or "", [])
     if len(found) > 1:
         names = ", ".join(sorted(one.id for one in found[:5]))
@@ -52,6 +53,14 @@ def node_by(snapshot: Snapshot, by: NodeKey) -> Node | None:
             "AMBIGUOUS", f"node: {len(found)} nodes have the serial {by.serial}: {names}; ask by id"
         )
     return found[0] if found else None
+
+
+def canonical(address: str) -> str:
+    """Return an address the way it is kept (RFC 5952 for IPv6); text that is none stays as it is."""
+    try:
+        return str(ipaddress.ip_address(address.strip()))
+    except ValueError:
+        return address
 
 
 def count_states(snapshot: Snapshot, test: Callable[[Node], bool] | None) -> list[tuple[str, int]]:

@@ -118,18 +118,19 @@ class Services:
                     took = loop.time() - began
                     reload_at = loop.time() + max(RELOAD_S, took / RELOAD_SHARE)
                 head = await asyncio.to_thread(self.source.head)
-                while self.feed.seq < head:
-                    await self._advance()
+                while self.feed.seq < head and await self._advance():
+                    pass
             except Exception:
                 # The database may be gone for a while: the snapshot goes on answering, and is behind.
                 log.exception("the journal could not be followed; trying again")
                 pause = RETRY_S
             await asyncio.sleep(pause)
 
-    async def _advance(self) -> None:
+    async def _advance(self) -> bool:
+        """Take in the next entries; False when there are none."""
         entries = await asyncio.to_thread(self.source.journal, self.feed.seq, CHUNK)
         if not entries:
-            return
+            return False
         changed = {entry.node for entry in entries if entry.node}
         rows = await asyncio.to_thread(self.source.of, changed)
         try:
@@ -144,6 +145,7 @@ class Services:
         if asyncio.get_running_loop().time() - self._counted >= FANOUTS_S:
             self._count()
         self.feed.publish(entries, self.snapshot.nodes)
+        return True
 
     def _count(self) -> None:
         self.fanouts = cost.fanouts(self.snapshot)

@@ -13,6 +13,7 @@ from racksalt.model.errors import NotFoundError
 
 if TYPE_CHECKING:
     from graphql_api.context import Context
+    from graphql_api.snapshot.objects import Node
 
 
 @strawberry.type(description="The layer that a configuration value comes from.")
@@ -76,10 +77,15 @@ class Waiting:
     pending: list[PendingEffect]
 
 
-async def config_value(context: Context, node: str, path: str) -> ConfigValue | None:
-    """Return the explanation of one key for one node; None if no layer mentions the key."""
+async def config_value(context: Context, node: Node, path: str) -> ConfigValue | None:
+    """Return the explanation of one key for one node; None if no layer mentions the key.
+
+    The snapshot knows where the node stands, so the site's layers are all that is needed: no statement.
+    """
+    rack, zone = (place.name if place else None for place in (node.rack, node.zone))
+    explain = context.operations.site.explain
     try:
-        found = await asyncio.to_thread(context.operations.explain, node, path)
+        found = (await asyncio.to_thread(explain, path, node.id, rack, zone)).as_dict()
     except NotFoundError:
         return None
     return ConfigValue(

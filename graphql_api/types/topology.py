@@ -32,7 +32,7 @@ Owner = strawberry.Parent[objects.Node]
 
 async def config_of(parent: Owner, info: Info[Context, None], path: str) -> ConfigValue | None:
     """Ask the site's layers."""
-    return await config_value(info.context, parent.id, path)
+    return await config_value(info.context, parent, path)
 
 
 async def why_of(parent: Owner, info: Info[Context, None]) -> Waiting:

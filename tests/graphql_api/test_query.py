@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from graphql_api.lookup import canonical
+
 
 def test_the_topology_is_answered_from_zones_down_to_addresses(rig):
     """Zones → racks → nodes → NICs → addresses, each linked both ways."""
@@ -34,6 +36,15 @@ def test_a_node_is_found_by_each_of_its_keys(rig):
     )
     assert [rig.ask(query, {"by": by})["node"] for by in keys] == [node] * 4
     assert rig.ask(query, {"by": {"name": "nobody"}})["node"] is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [("2001:DB8:0::1", "2001:db8::1"), (" 10.0.0.1 ", "10.0.0.1"), ("no address", "no address")],
+)
+def test_an_address_may_be_written_in_any_of_its_forms(asked, kept):
+    """Addresses are looked up the way they are kept."""
+    assert canonical(asked) == kept
 
 
 @pytest.mark.parametrize("by", [{}, {"id": "n1", "name": "n1"}, {"id": None}])

@@ -70,3 +70,13 @@ def test_a_token_is_looked_up_once_in_a_while(rig):
         for _ in range(20):
             rig.ask(query)
     assert len([one for one in seen if "tokens" in one]) <= 1
+
+
+def test_configuration_needs_no_statement_either(rig):
+    """Where a node stands is known; the rest is files."""
+    query = '{nodes{nodes{id config(path:"timezone"){value layer}}}}'
+    rig.ask(query)
+    with counted(rig) as seen:
+        found = rig.ask(query)["nodes"]["nodes"]
+    assert [node["config"]["value"] for node in found] == ["Europe/Paris", "UTC"] * 2
+    assert seen == []
