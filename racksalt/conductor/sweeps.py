@@ -113,7 +113,7 @@ class JobSweep:
         running = self.store.running()
         self._look(running)
         known = {node.job for node in running}
-        self._asked = {jid: at for jid, at in self._asked.items() if jid in known}
+        self._asked = {jid: at for jid, at in list(self._asked.items()) if jid in known}
 
     def _look(self, running: Sequence[Node]) -> None:
         agents: dict[str, list[Node]] = {}

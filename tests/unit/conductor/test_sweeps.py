@@ -1,0 +1,258 @@
+"""Looking at the world now and then: everything is found without any event."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from racksalt.conductor.enrolment import KeyCheck
+from racksalt.conductor.ports import JobRequest
+from racksalt.conductor.sweeps import JobSweep, KeySweep, PowerSweep, Sweep, deadlines
+from racksalt.model.errors import AgentUnreachableError, BmcUnreachableError
+from racksalt.psm.table import MACHINE
+from tests.support.builders import NOW, a_bmc, a_node
+from tests.support.fakes import FakeWorld, wait_for
+
+JID = "20260101000000000001"
+
+
+@pytest.fixture
+def world():
+    """A world whose clock stands."""
+    return FakeWorld()
+
+
+@pytest.fixture
+def told():
+    """What the sweeps told, as (node, event)."""
+    return []
+
+
+def fill(store, *nodes, bmcs=()):
+    """Write nodes and BMCs."""
+    with store.write() as tx:
+        tx.add_nodes(list(nodes))
+        tx.put([a_bmc(name) for name in bmcs])
+
+
+def tell(told):
+    """Return what takes events and keeps their names."""
+    return lambda events: told.extend((e.node, e.name) for e in events)
+
+
+def test_passed_deadlines_are_told_with_what_they_belong_to(sqlite_store, world):
+    """The event names boot and deadline, and is the same however often the sweep looks."""
+    fill(sqlite_store, a_node("n1", deadline_at=NOW - 1, boot=3), a_node("n2", deadline_at=NOW + 1))
+    found = []
+    for _ in range(2):
+        deadlines(sqlite_store, world.ports, found.extend)
+    assert [e.node for e in found] == ["n1", "n1"]
+    assert found[0].data == {"boot": 3, "deadline_at": NOW - 1}
+    assert found[0].id == found[1].id
+
+
+def running(name, **fields):
+    """Return a node that runs a job."""
+    given = {"job": JID, "job_since": NOW - 5, "boot": 1, "stage": "raid", **fields}
+    return a_node(name, "commissioning", **given)
+
+
+def submit(world, *nodes):
+    """Let agents know their jobs."""
+    world.jobs.submit([JobRequest(jid=n.job, node=n.id, stage="raid", sls="s") for n in nodes])
+
+
+@pytest.mark.parametrize(("ok", "event"), [(True, "stage_succeeded"), (False, "stage_failed")])
+def test_results_are_found_in_the_job_cache(sqlite_store, world, ok, event):
+    """A result needs no event to be seen, and its event has a stable id."""
+    fill(sqlite_store, running("n1"))
+    submit(world, running("n1"))
+    world.jobs.verdict = lambda job: (ok, "said")
+    found = []
+    JobSweep(sqlite_store, world.ports, found.extend, 20)()
+    (one,) = found
+    assert (one.name, one.id) == (event, f"job:{JID}:n1")
+    assert one.data == {"jid": JID, "message": "said"}
+
+
+def test_a_job_that_nobody_knows_is_lost_after_a_while(sqlite_store, world, told):
+    """The agent is asked only when the result is overdue."""
+    fill(sqlite_store, running("n1"))
+    world.jobs.up = {"n1"}
+    sweep = JobSweep(sqlite_store, world.ports, tell(told), 20)
+    sweep()
+    world.clock.pass_(30)
+    assert told == []
+    sweep()
+    wait_for(lambda: told == [("n1", "stage_lost")])
+
+
+def test_a_job_that_is_still_to_be_handed_over_is_not_lost(sqlite_store, world, told):
+    """Between decision and hand-over no agent can know it."""
+    fill(sqlite_store, running("n1", job_since=NOW - 100))
+    row = {"boot": 1, "args": {}, "progress": {}, "attempts": 0, "created_at": NOW, "not_before": 0}
+    with sqlite_store.write() as tx:
+        tx.add_effects([{"id": 1, "node": "n1", "lane": "agent", "name": "run_stage", **row}])
+    JobSweep(sqlite_store, world.ports, tell(told), 20)()
+    assert told == []
+
+
+def test_a_job_that_runs_long_is_asked_about_now_and_then(sqlite_store, world, told):
+    """One question per patience, not one per sweep."""
+    fill(sqlite_store, running("n1", job_since=NOW - 100))
+    asked = []
+    world.jobs.outcomes = lambda pairs, timeout_s: (
+        asked.append(world.clock.now) or dict.fromkeys(pairs, "running")
+    )
+    sweep = JobSweep(sqlite_store, world.ports, tell(told), 20)
+    for looked in range(5):
+        sweep()
+        wait_for(lambda looked=looked: len(asked) == looked // 2 + 1)
+        world.clock.pass_(10)
+    assert ([at - NOW for at in asked], told) == ([0, 20, 40], [])
+
+
+def test_a_silent_agent_is_asked_again_sooner(sqlite_store, world, told):
+    """Silence proves nothing; after a restart it does not last."""
+    fill(sqlite_store, running("n1", job_since=NOW - 100))
+    asked = []
+    world.jobs.outcomes = lambda pairs, timeout_s: asked.append(1) or {}
+    sweep = JobSweep(sqlite_store, world.ports, tell(told), 20)
+    sweep()
+    wait_for(lambda: asked and sweep._asked[JID] < NOW)
+    world.clock.pass_(6)
+    sweep()
+    wait_for(lambda: len(asked) == 2)
+    assert told == []
+
+
+def test_an_agent_that_came_back_is_asked_at_once(sqlite_store, world, told):
+    """What it had to say while it was away may be lost."""
+    fill(sqlite_store, running("n1", job_since=NOW - 5))
+    world.jobs.up = {"n1"}
+    sweep = JobSweep(sqlite_store, world.ports, tell(told), 20)
+    sweep.back(["n1"])
+    sweep()
+    wait_for(lambda: told == [("n1", "stage_lost")])
+
+
+def test_a_hint_looks_at_one_job(sqlite_store, world, told):
+    """A job that is said to have ended is looked up alone, and soon all of them again."""
+    fill(sqlite_store, running("n1"), running("n2", job="20260101000000000002"))
+    submit(world, running("n1"), running("n2", job="20260101000000000002"))
+    wanted = []
+    plain = world.jobs.results
+    world.jobs.results = lambda pairs: wanted.append(sorted(pairs)) or plain(pairs)
+    sweep = JobSweep(sqlite_store, world.ports, tell(told), 20)
+    sweep()
+    sweep.hint([JID])
+    sweep()
+    world.clock.pass_(6)
+    sweep.hint([JID])
+    sweep()
+    assert [len(pairs) for pairs in wanted] == [2, 1, 2]
+
+
+def test_one_kind_of_agent_that_is_away_hides_no_other(sqlite_store, world, told):
+    """Results of light agents are found while the master is down."""
+    fill(sqlite_store, running("n1"), running("n2", agent="light"))
+    submit(world, running("n2"))
+    away = FakeWorld().jobs
+
+    def unreachable(_pairs):
+        raise AgentUnreachableError("no master")
+
+    away.results = unreachable
+    world.ports.jobs["salt"] = away
+    JobSweep(sqlite_store, world.ports, tell(told), 20)()
+    assert told == [("n2", "stage_succeeded")]
+
+
+def power_sweep(store, world, told):
+    """Return a power sweep of two workers."""
+    return PowerSweep(store, world.ports, tell(told), lambda: MACHINE, 2)
+
+
+def test_power_that_changed_is_told(sqlite_store, world, told):
+    """A quiet node that was switched off by hand is seen off, and nothing more."""
+    fill(
+        sqlite_store,
+        a_node("n1", "ready", power="on"),
+        a_node("n2", "ready", power="on"),
+        bmcs=["n1", "n2"],
+    )
+    world.power.of("n2").power = "on"
+    power_sweep(sqlite_store, world, told)()
+    assert told == [("n1", "power_observed")]
+
+
+def test_power_that_is_lost_in_a_busy_state_is_trouble(sqlite_store, world, told):
+    """Nobody switched it off: the node must be started again."""
+    fill(sqlite_store, a_node("n1", "installing", power="on", boot=2), bmcs=["n1"])
+    power_sweep(sqlite_store, world, told)()
+    assert told == [("n1", "power_observed"), ("n1", "power_lost")]
+
+
+def test_a_node_that_is_being_switched_is_left_alone(sqlite_store, world, told):
+    """Between off and on of our own doing, off is no news."""
+    fill(sqlite_store, a_node("n1", "installing", power="on"), bmcs=["n1"])
+    row = {"boot": 0, "args": {}, "progress": {}, "attempts": 0, "created_at": NOW, "not_before": 0}
+    with sqlite_store.write() as tx:
+        tx.add_effects([{"id": 1, "node": "n1", "lane": "power", "name": "power_cycle", **row}])
+    power_sweep(sqlite_store, world, told)()
+    assert (told, world.power.log) == ([], [])
+
+
+def test_a_dead_bmc_moves_nobody(sqlite_store, world, told):
+    """A BMC that does not answer says nothing about the server, and keeps nobody waiting."""
+    fill(
+        sqlite_store,
+        a_node("n1", "installing", power="on"),
+        a_node("n2", "ready"),
+        bmcs=["n1", "n2"],
+    )
+    world.power.of("n1").error = BmcUnreachableError("dead")
+    power_sweep(sqlite_store, world, told)()
+    assert told == [("n2", "power_observed")]
+
+
+def test_pending_keys_are_checked(sqlite_store, world, told):
+    """A key that no boot vouches for is found without any event of Salt's."""
+    world.keys.offer("ghost", "KEY")
+    sweep = KeySweep(
+        sqlite_store, world.ports, tell(told), KeyCheck(sqlite_store, world.clock, b"s" * 32)
+    )
+    sweep()
+    world.clock.pass_(20)
+    sweep()
+    assert told == [("ghost", "key_refused")]
+
+
+def test_a_sweep_goes_on_after_an_error_and_comes_when_poked():
+    """Whatever goes wrong in one look, there is a next one; a poke does not wait for it."""
+    looks = threading.Semaphore(0)
+
+    def look():
+        looks.release()
+        raise RuntimeError("this time")
+
+    sweep = Sweep("test", 3600, look)
+    sweep.start()
+    for _ in range(3):
+        assert looks.acquire(timeout=10)
+        wait_for(lambda: not sweep._poked.is_set())
+        sweep.poke()
+    sweep.stop()
+    sweep.join(10)
+    assert not sweep.is_alive()
+
+
+def test_a_sweep_may_begin_later():
+    """After a start the world is looked at before deadlines are held against anybody."""
+    seen = []
+    sweep = Sweep("test", 0.01, lambda: seen.append(1), first_s=3600)
+    sweep.start()
+    sweep.stop()
+    sweep.join(10)
+    assert seen == []
