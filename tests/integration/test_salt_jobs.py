@@ -1,0 +1,233 @@
+"""Stages as jobs on a real minion: each id runs once, and a result that the master missed is found.
+
+The master of these tests gets racksalt's loader folders from the installed package (``salt.loader``
+entry point) and not from ``module_dirs``; the other Salt tests use ``module_dirs``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+import salt.utils.jid
+
+from racksalt.adapters.salt_jobs import SaltJobs
+from racksalt.conductor.ports import JobRequest
+from racksalt.lab.rack import Rack
+from racksalt.model.errors import AgentUnreachableError, NotFoundError
+from tests.support.salt_daemons import Stranger, a_minion, journal_of, pre_accept
+from tests.support.waiting import wait_for
+
+pytestmark = [
+    pytest.mark.daemons,
+    pytest.mark.timeout(240),
+    # Salt's request channel leaves sockets to the garbage collector.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+STATES = {
+    "count": """
+        count:
+          cmd.run:
+            - name: echo once >> {runs}
+        """,
+    "slow": """
+        slow:
+          cmd.run:
+            - name: while [ ! -e {go} ]; do sleep 0.05; done; echo slow >> {runs}
+        """,
+    "wrong": """
+        wrong:
+          test.fail_without_changes:
+            - comment: the disk is on fire
+        """,
+}
+
+
+@pytest.fixture(scope="module")
+def rack():
+    """A master with the conductor, loaded through the entry point, and states of these tests."""
+    root = Path(tempfile.mkdtemp(prefix="rj-", dir="/tmp"))
+    paths = {"runs": root / "runs", "go": root / "go"}
+    (root / "states/t").mkdir(parents=True)
+    for name, text in STATES.items():
+        (root / f"states/t/{name}.sls").write_text(text.format(**paths))
+    roots = {"base": [str(root / "states")]}
+    with Rack(root, master_overrides={"module_dirs": None, "file_roots": roots}) as rack:
+        rack.use_nodes(["m1", "gone"])
+        rack.master.start()
+        rack.master.wait_ready()
+        yield rack
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def jobs(rack):
+    """The port under test, with a minion that answers."""
+    with a_minion(rack, "m1"):
+        pre_accept(rack, "gone", Stranger(rack.root / "x", rack.master.address, "gone").public)
+        port = SaltJobs(rack.master.opts)
+        assert wait_for(lambda: port.answering(["m1"], 2.0), 60, every_s=0) is not None
+        yield port
+        port._client.forget()
+
+
+@pytest.fixture
+def jid():
+    """A job id that was never used: the time in microseconds."""
+    return salt.utils.jid.gen_jid({})
+
+
+@pytest.fixture
+def runs(rack):
+    """Return how often states ran since the test began."""
+    path = rack.root / "runs"
+    path.unlink(missing_ok=True)
+    (rack.root / "go").unlink(missing_ok=True)
+    return lambda: len(path.read_text().split()) if path.exists() else 0
+
+
+def submit(jobs, jid, sls, node="m1"):
+    """Hand in one stage."""
+    jobs.submit([JobRequest(jid=jid, node=node, stage=sls, sls=f"t.{sls}")])
+
+
+def result(jobs, jid, node="m1", timeout_s=30):
+    """Wait for a result and return it."""
+    found = []
+
+    def there():
+        found[:] = jobs.results([(jid, node)])
+        return found
+
+    assert wait_for(there, timeout_s) is not None
+    return found[0]
+
+
+def folder_of(rack, jid):
+    """Return the job cache's folder of a job."""
+    opts = rack.master.opts
+    jobs = str(Path(opts["cachedir"]) / "jobs")
+    return Path(salt.utils.jid.jid_dir(jid, jobs, opts["hash_type"]))
+
+
+def test_only_living_minions_answer_and_in_time(jobs):
+    """A minion that is away costs the timeout, and nobody else's answer."""
+    began = time.monotonic()
+    assert jobs.answering(["m1", "gone", "never-heard-of"], 1.5) == {"m1"}
+    assert time.monotonic() - began < 6
+    assert jobs.answering(["never-heard-of"], 1.0) == set()
+    assert jobs.answering([], 1.0) == set()
+
+
+def test_a_stage_runs_under_the_id_that_was_chosen(jobs, jid, runs):
+    """The result is found by that id, and tells that all went well."""
+    submit(jobs, jid, "count")
+    found = result(jobs, jid)
+    assert (found.jid, found.node, found.ok) == (jid, "m1", True)
+    assert runs() == 1
+
+
+def test_the_same_id_twice_runs_once(jobs, jid, runs):
+    """A conductor that crashed after publishing publishes again; the minion does it once."""
+    submit(jobs, jid, "count")
+    submit(jobs, jid, "count")
+    result(jobs, jid)
+    submit(jobs, jid, "count")
+    after = salt.utils.jid.gen_jid({})
+    submit(jobs, after, "count")
+    result(jobs, after)
+    assert runs() == 2
+
+
+def test_a_failing_stage_says_what_failed(jobs, jid):
+    """The failing state's own comment is the message."""
+    submit(jobs, jid, "wrong")
+    found = result(jobs, jid)
+    assert found.ok is False
+    assert found.message == "wrong: the disk is on fire"
+
+
+def test_a_running_job_is_running_and_a_second_one_queues(jobs, rack, jid, runs):
+    """Stages on one node wait for one another instead of failing, and neither counts as lost."""
+    submit(jobs, jid, "slow")
+    behind = salt.utils.jid.gen_jid({})
+    submit(jobs, behind, "count")
+    assert jobs.outcomes([(jid, "m1")], 5) == {(jid, "m1"): "running"}
+    assert jobs.outcomes([(behind, "m1")], 5) == {(behind, "m1"): "running"}
+    (rack.root / "go").touch()
+    assert result(jobs, jid).ok
+    assert result(jobs, behind).ok
+    assert runs() == 2
+
+
+def test_a_job_that_never_arrived_is_lost(jobs, jid):
+    """The minion knows nothing of it, so it may be sent again; a silent minion proves nothing."""
+    assert jobs.outcomes([(jid, "m1")], 8) == {(jid, "m1"): "lost"}
+    assert jobs.outcomes([(jid, "gone")], 2) == {}
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_result_that_the_master_missed_is_taken_from_the_minion(jobs, rack, jid, torn):
+    """The minion kept it; a return folder that a killed master left empty does not keep it out."""
+    submit(jobs, jid, "count")
+    result(jobs, jid)
+    folder = folder_of(rack, jid)
+    shutil.rmtree(folder)
+    if torn:
+        (folder / "m1").mkdir(parents=True)
+        long_ago = time.time() - 60
+        os.utime(folder / "m1", (long_ago, long_ago))
+    assert jobs.results([(jid, "m1")]) == []
+    assert jobs.outcomes([(jid, "m1")], 8) == {(jid, "m1"): "finished"}
+    (found,) = jobs.results([(jid, "m1")])
+    assert found.ok is True
+
+
+def test_a_node_without_an_accepted_key_gets_no_job_and_hinders_no_other(jobs, jid, runs):
+    """The error names the node; the other jobs of the same call are published."""
+    other = salt.utils.jid.gen_jid({})
+    with pytest.raises(NotFoundError, match="never-heard-of"):
+        jobs.submit(
+            [
+                JobRequest(jid=other, node="never-heard-of", stage="count", sls="t.count"),
+                JobRequest(jid=jid, node="m1", stage="count", sls="t.count"),
+            ]
+        )
+    assert result(jobs, jid).ok
+    assert runs() == 1
+
+
+def test_another_nodes_result_is_not_mine(jobs, jid):
+    """Results are by job and node."""
+    submit(jobs, jid, "count")
+    result(jobs, jid)
+    assert jobs.results([(jid, "gone")]) == []
+    assert jobs.stored(jid, "m1") is True
+    assert jobs.stored(jid, "gone") is False
+
+
+def test_the_engine_is_loaded_from_the_installed_package(jobs, rack):
+    """Without ``module_dirs``, the entry point gives Salt the engine: it journals what the minion says."""
+    app = rack.open()
+    try:
+        app.operations.declare()
+        jobs._client.publish(
+            ["m1"], "event.send", ["racksalt/node/m1/event/seen"], kwarg={"data": {"event_id": "1"}}
+        )
+        found = wait_for(lambda: any(e.event == "seen" for e in journal_of(app, "m1")), 30)
+        assert found is not None
+        (entry,) = [e for e in journal_of(app, "m1") if e.event == "seen"]
+        assert (entry.kind, entry.source, entry.actor) == ("noted", "bus", "m1")
+    finally:
+        app.close()
+
+
+def test_without_a_master_the_error_says_so(jobs, rack, jid):
+    """What is known of the job is told: nothing."""
+    opts = {**rack.master.opts, "sock_dir": str(rack.root / "nowhere")}
+    with pytest.raises(AgentUnreachableError, match="did not take the job"):
+        submit(SaltJobs(opts), jid, "count")
