@@ -20,7 +20,7 @@ class Effects:
     def __init__(self, monkeypatch):
         self.running, self.done, self.most = [], [], 0
         self.gates, self.lock = {}, threading.Lock()
-        monkeypatch.setattr(dispatch, "EFFECTS", {name: self.perform for name in dispatch.EFFECTS})
+        monkeypatch.setattr(dispatch, "EFFECTS", dict.fromkeys(dispatch.EFFECTS, self.perform))
 
     def perform(self, _world, tasks, _now):
         """Run until the gate of the effect's name opens."""
