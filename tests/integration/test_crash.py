@@ -100,14 +100,16 @@ def _expect_motion(app, kill, lab):
     tries = {n: sum(e["attempts"] for e in app.store.pending_effects(n)) for n in waiting}
     began = time.time()
 
+    seen = set()
+
     def still():
-        moved = touched(app, head)
-        return {
-            n
-            for n in waiting - moved
-            if sum(e["attempts"] for e in app.store.pending_effects(n)) == tries[n]
-            and not at_work(lab / n, app.store.node(n).job)
-        }
+        seen.update(touched(app, head))
+        for name in waiting - seen:
+            if sum(e["attempts"] for e in app.store.pending_effects(name)) != tries[
+                name
+            ] or at_work(lab / name, app.store.node(name).job):
+                seen.add(name)
+        return waiting - seen
 
     took = wait_for(lambda: not still(), MOVING_S)
     print(f"kill {kill + 1}: {len(waiting)} on their way, all moving after {took} s")  # noqa: T201
