@@ -132,7 +132,7 @@ class SaltClient:
                 for jid in jids:
                     found = {n: ret for n, ret in self.stored(jid).items() if n in missing}
                     answers.update(found)
-                    missing -= found.keys()
+                    missing.difference_update(found)
                 hinted &= missing
             if left <= 0:
                 return
