@@ -12,6 +12,8 @@ from racksalt.store import Store, Transaction
 from racksalt.store.tables import bmcs
 
 DECLARED = "declared"
+PARTS = ("bmc", "macs")
+"""Changes that concern no column of the node's own row."""
 
 
 def declare(store: Store, site: Declarations, now: float, *, test: bool = False) -> dict[str, Any]:
@@ -28,7 +30,8 @@ def declare(store: Store, site: Declarations, now: float, *, test: bool = False)
         ):
             _places(tx, kind, wanted, changes, test)
         present = tx.nodes(site.nodes)
-        known = tx.bmcs(site.nodes), tx.hardware(site.nodes)
+        macs = [mac for node in site.nodes.values() for mac in node.macs]
+        known = tx.bmcs(site.nodes), tx.mac_owners(macs)
         seq = tx.head()
         for name, declared in site.nodes.items():
             change = _node(tx, site, declared, present.get(name), known, now, test)
@@ -63,7 +66,7 @@ def _node(
     site: Declarations,
     declared: NodeDeclaration,
     node: Node | None,
-    known: tuple[dict[str, Bmc], dict[str, Hardware]],
+    known: tuple[dict[str, Bmc], dict[str, str]],
     now: float,
     test: bool,
 ) -> dict[str, Any]:
@@ -89,13 +92,18 @@ def _node(
         )
         if not test:
             tx.add_nodes([fresh])
-            _parts(tx, declared)
+            _parts(tx, declared, known[1])
         return {"state": DECLARED, **wanted}
     change = {name: value for name, value in wanted.items() if getattr(node, name) != value}
     if declared.bmc is not None and known[0].get(node.id) != declared.bmc:
         change["bmc"] = f"{declared.bmc.protocol} {declared.bmc.address}:{declared.bmc.port}"
+    # What inventory found is the truth about a node that was seen.
+    missing = _missing(declared, known[1]) if node.state == DECLARED else []
+    if missing:
+        change["macs"] = [nic.mac for nic in missing]
     if change and not test:
-        place_only = {name: value for name, value in change.items() if name != "bmc"}
+        place_only = {name: value for name, value in change.items() if name not in PARTS}
+        tx.put(missing)
         tx.update_nodes([(replace(node, version=node.version + 1, **place_only), node.version)])
         if "bmc" in change and declared.bmc is not None:
             tx.remove(bmcs, node=node.id)
@@ -103,25 +111,27 @@ def _node(
     return change
 
 
-def _parts(tx: Transaction, declared: NodeDeclaration) -> None:
+def _parts(tx: Transaction, declared: NodeDeclaration, owners: dict[str, str]) -> None:
     if declared.bmc is not None:
         tx.put([declared.bmc])
     if declared.serial:
         tx.put([Hardware(node=declared.id, serial=declared.serial)])
-    owners = tx.mac_owners(declared.macs)
-    tx.put(
-        [
-            Nic(
-                id=f"{declared.id}/{mac}",
-                node=declared.id,
-                name=f"nic{number}",
-                mac=mac,
-                pxe=number == 0,
-            )
-            for number, mac in enumerate(declared.macs)
-            if mac not in owners
-        ]
-    )
+    tx.put(_missing(declared, owners))
+
+
+def _missing(declared: NodeDeclaration, owners: dict[str, str]) -> list[Nic]:
+    """Return the declared NICs that nobody has yet."""
+    return [
+        Nic(
+            id=f"{declared.id}/{mac}",
+            node=declared.id,
+            name=f"nic{number}",
+            mac=mac,
+            pxe=number == 0,
+        )
+        for number, mac in enumerate(declared.macs)
+        if mac not in owners
+    ]
 
 
 def _entry(seq: int, now: float, name: str, node: Node | None, change: dict[str, Any]) -> Entry:

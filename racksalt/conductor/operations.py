@@ -15,7 +15,13 @@ from racksalt.conductor.declare import declare
 from racksalt.conductor.planning import plan_hash, plan_node, refusal
 from racksalt.conductor.view import View
 from racksalt.conductor.why import why
-from racksalt.model.errors import ConflictError, InvalidInputError, NotFoundError, RacksaltError
+from racksalt.model.errors import (
+    ConflictError,
+    IllegalEventError,
+    InvalidInputError,
+    NotFoundError,
+    RacksaltError,
+)
 from racksalt.model.event import Entry, Event
 from racksalt.model.node import Address, Bmc, Disk, Hardware, Nic, Node
 from racksalt.psm.table import COMMANDS
@@ -120,7 +126,7 @@ class Operations:
             dry_run: only plan.
             plan: hash of the plan that was reviewed; another plan by now is a ConflictError.
             goal: ``ready`` or ``commissioned``, where commissioning shall lead.
-            request: an id of this request; the same id again has no second effect.
+            request: an id of this request; the same id again has no second effect, and the same answer.
 
         Returns:
             ``{"command", "dry_run", "accepted": [{"node", "from", "to", "seq"}], "refused": [{"node", "code",
@@ -132,9 +138,11 @@ class Operations:
             raise InvalidInputError(f"no goal {goal!r}", "ready or commissioned")
         names = list(dict.fromkeys(nodes))
         events = {name: self._command(command, name, actor, goal, request) for name in names}
+        before = self._answered(events) if request and not dry_run else []
+        events = {k: v for k, v in events.items() if k not in {entry.node for entry in before}}
         plans, refused = self._plan(events)
         told = {"hash": plan_hash(plans), "nodes": plans}
-        if plan is not None and plan != told["hash"]:
+        if plan is not None and plan != told["hash"] and not before:
             raise ConflictError(
                 f"the plan is now {told['hash']}, not {plan}", "review the new plan and commit it"
             )
@@ -150,6 +158,7 @@ class Operations:
                 [events[one["node"]] for one in plans], {p["node"]: p for p in plans}, answer
             )
             self._note_refusals(events, refused)
+            _tell_again(before, answer)
         return answer
 
     def declare(self, *, test: bool = False) -> dict[str, Any]:
@@ -223,6 +232,10 @@ class Operations:
             data={"goal": goal},
         )
 
+    def _answered(self, events: Mapping[str, Event]) -> list[Entry]:
+        """Return what became of these commands when they came for the first time."""
+        return self.store.entries([event.id for event in events.values()])
+
     def _plan(
         self, events: Mapping[str, Event]
     ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -274,6 +287,16 @@ class Operations:
         """Journal what was refused while planning, for nodes that exist."""
         told = [events[one["node"]] for one in refused if one["code"] != "not_found"]
         self.conductor.handle(told)
+
+
+def _tell_again(entries: Sequence[Entry], answer: dict[str, Any]) -> None:
+    for one in entries:
+        if one.kind == "transition":
+            told = {"from": one.from_state, "to": one.to_state, "seq": one.seq}
+            answer["accepted"].append({"node": one.node, **told})
+        else:
+            error = IllegalEventError(one.message)
+            answer["refused"].append(refusal(one.node, error))
 
 
 def _replayed(states: dict[str, str], entry: Entry) -> None:

@@ -231,6 +231,10 @@ class Store:
         with self.read() as connection:
             return reader(Entry)(connection.execute(wanted))
 
+    def entries(self, event_ids: Sequence[str]) -> list[Entry]:
+        """Return the entries of those of the events that were handled."""
+        return self._select(Entry, t.journal.c.event_id.in_(list(event_ids)))
+
     def pending_effects(self, node: str) -> list[dict[str, Any]]:
         """Return what is still to be done for a node, in order."""
         with self.read() as connection:
