@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 Opts = dict[str, Any]
 PUBLISH_TIMEOUT_S = 10
 ASK_AGAIN_S = 1.0
-_SETTLE_S = 0.25  # a return's event comes before its file in the job cache
+_LISTEN_S = 0.25
+_SETTLE_S = 0.05  # a return's event comes a moment before its file in the job cache
 
 
 def master_opts(config: str | Path) -> Opts:
@@ -126,7 +127,7 @@ class SaltClient:
         hinted: set[str] = set()
         while missing:
             left = until - time.monotonic()
-            heard = self._hear(min(max(left, 0.0), _SETTLE_S)) & missing
+            heard = self._hear(min(max(left, 0.0), _SETTLE_S if hinted else _LISTEN_S)) & missing
             hinted |= heard
             if left <= 0 or (hinted and (not heard or hinted >= missing)):
                 for jid in jids:
