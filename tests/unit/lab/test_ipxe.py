@@ -65,7 +65,7 @@ def test_an_image_that_cannot_be_had_is_tried_again_then_the_api_is_asked_anew()
 
 def test_a_local_script_boots_the_disk_and_leaves_to_the_firmware_when_it_cannot():
     """``sanboot … || exit`` ends the script when nothing on the disk boots."""
-    assert play(scripts.local_script("n1", ASK), {ipxe.BootDisk: False}) == (
+    assert play(scripts.local_script("n1"), {ipxe.BootDisk: False}) == (
         [ipxe.BootDisk("0x80")],
         True,
     )
