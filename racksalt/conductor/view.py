@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from racksalt.boot.identity import normalise_serial, normalise_uuid, same_uuid
 from racksalt.model.event import Event
@@ -24,6 +25,8 @@ class Rules:
     vouch: Vouch
     token_ttl_s: float
     deadline_factor: float
+    goal: str = "commissioned"
+    """Where machines that nobody declared are headed."""
     discovery_limit: int = 256
 
 
@@ -54,15 +57,17 @@ class View:
         wanted = (self.node.boot, self.node.boot_environment)
         return next((b for b in self.boots if (b.generation, b.environment) == wanted), None)
 
+    @property
+    def enrolment(self) -> Boot | None:
+        """Return the boot by which the installed system proves itself, issued while it was installed."""
+        # Later boots from the node's own disk issue no token: they expire as they are issued.
+        local = [b for b in self.boots if b.environment == "local" and b.expires_at > b.issued_at]
+        return max(local, key=lambda boot: boot.generation, default=None)
+
     def candidates(self) -> list[Boot]:
         """Return the boots whose tokens may vouch for a key in the node's present state."""
         if self.node.state in ("enrolling", "booting"):
-            local = [
-                boot
-                for boot in self.boots
-                if boot.environment == "local" and boot.expires_at > boot.issued_at
-            ]
-            return sorted(local, key=lambda boot: boot.generation)[-1:]
+            return [self.enrolment] if self.enrolment else []
         return [self.boot] if self.boot else []
 
 
@@ -116,8 +121,13 @@ def _conflicts(view: View, event: Event) -> bool:
     inventory = event.data.get("inventory")
     if not isinstance(inventory, Mapping) or view.hardware is None:
         return False
-    serials = normalise_serial(view.hardware.serial), normalise_serial(inventory.get("serial"))
-    uuids = normalise_uuid(view.hardware.system_uuid), normalise_uuid(inventory.get("system_uuid"))
+    serials = normalise_serial(view.hardware.serial), normalise_serial(_word(inventory, "serial"))
+    uuids = normalise_uuid(view.hardware.system_uuid), normalise_uuid(_word(inventory, "system_uuid"))
     other_serial = None not in serials and str(serials[0]).lower() != str(serials[1]).lower()
     other_uuid = None not in uuids and not same_uuid(str(uuids[0]), str(uuids[1]))
     return other_serial or other_uuid
+
+
+def _word(inventory: Mapping[str, Any], name: str) -> str | None:
+    value = inventory.get(name)
+    return value if isinstance(value, str) else None
