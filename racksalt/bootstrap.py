@@ -80,6 +80,7 @@ class SiteRules:
             vouch=self._vouch,
             token_ttl_s=self._settings.boot_api.token_ttl_s,
             deadline_factor=self._settings.conductor.deadline_factor,
+            goal=self._site.declarations.policy.goal,
         )
 
     def _vouch(self, node: Node, _event: Event) -> bool:

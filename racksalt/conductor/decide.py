@@ -28,6 +28,10 @@ TRIES = ("stage_failed", "stage_lost", "deadline_passed", "power_lost", "agent_s
 """Events that use up a try when the node stays in its state."""
 SEEN_FROM = ("boot", "keys", "jobs")
 """Sources that tell that the node itself is alive."""
+POWER_COMMANDS = ("power_on", "power_off", "power_cycle")
+IMPOSTER = (
+    "its serial number or system UUID is not that of this node: an imposter or a replaced board"
+)
 JOB_EVENTS = ("stage_succeeded", "stage_failed", "stage_lost")
 
 
@@ -90,6 +94,9 @@ def _apply(view: View, event: Event, rules: Rules, row: Transition, jid: str) ->
         node = replace(node, boot=node.boot + 1, boot_environment=env, job=None, job_since=None)
         # A boot from the node's own disk hands out no token: the system has that of its enrolment.
         boots.append(_issued(node, env, view.now, 0 if env == "local" else rules.token_ttl_s))
+        if env == "local" and view.enrolment is not None:
+            # It may have waited for the master for longer than its token was good.
+            boots.append(replace(view.enrolment, expires_at=view.now + rules.token_ttl_s))
     boots = _taken(boots, view, event, node)
     if "issue_enrolment" in row.effects:
         boots.append(_issued(node, "local", view.now, rules.token_ttl_s))
@@ -141,7 +148,9 @@ def _stage(view: View, event: Event, rules: Rules, row: Transition) -> Stage | N
 def _moved(node: Node, view: View, event: Event, rules: Rules, row: Transition) -> Node:
     target = rules.machine.states[row.target]
     trouble = target.kind is Kind.PROBLEM
-    env = node.boot_environment if target.sequence else target.boots
+    # A node that ran from its own disk goes on doing so while a person looks into its problem.
+    keeps = target.sequence or (trouble and rules.machine.states[row.source].boots == "local")
+    env = node.boot_environment if keeps else target.boots
     return replace(
         node,
         state=row.target,
@@ -170,15 +179,16 @@ def _reason(view: View, event: Event) -> str:
     node = view.node
     if event.data.get("message"):
         where = f"stage {node.stage}: " if event.name in JOB_EVENTS and node.stage else ""
-        return f"{where}{event.data['message']}"
+        # PostgreSQL keeps no NUL in a text.
+        return f"{where}{event.data['message']}".replace("\x00", "")
     tries = f" after {node.stage_attempt + 1} tries" if node.stage_attempt else ""
     told = {
         "deadline_passed": f"no progress in {node.state!r} before the deadline{tries}",
         "power_lost": f"the power went off by itself in {node.state!r}{tries}",
         "agent_silent": f"the node started again by itself and its agent is silent{tries}",
         "stage_lost": f"the job of stage {node.stage!r} vanished{tries}",
-        "inventory_reported": "its serial number or system UUID is not that of this node: "
-        "an imposter or a replaced board",
+        "inventory_reported": IMPOSTER,
+        "stage_succeeded": IMPOSTER,
     }
     return told.get(event.name, event.name)
 
@@ -261,6 +271,9 @@ def _inventory(event: Event, row: Transition) -> dict[str, Any] | None:
 def _void(row: Transition, moved: bool) -> frozenset[str]:
     if moved or "new_boot" in row.effects:
         return frozenset({"power", "agent"})
+    if any(name in POWER_COMMANDS for name in row.effects):
+        # The newest wish holds: an older one must not be carried out when a dead BMC comes back.
+        return frozenset({"power"})
     return (
         frozenset({"agent"})
         if any(LANES.get(name) == "agent" for name in row.effects)

@@ -19,6 +19,10 @@ SETTLE_S = 0.4
 """How long a server is given to change its power state before it is asked again."""
 LONGEST_WAIT_S = 30.0
 ANSWER_TIMEOUT_S = 2.0
+MOST_TRIES = 12
+"""Tries of a power effect on a node at rest (about four minutes), where no deadline bounds them."""
+CHECKS, CHECK_EVERY_S = 6, 5.0
+"""How often, and how far apart, an agent must be silent before its node counts as started again by itself."""
 
 Perform = Callable[[World, Sequence[Task], float], list[Result]]
 
@@ -73,11 +77,15 @@ def _power(
             events=[told(task, "effect_failed", "power", now, message=str(error))],
         )
     except BmcError as error:
+        if task.effect.attempts >= MOST_TRIES and _rests(task):
+            return _given_up(task, now, str(error))
         retry = float(error.detail.get("retry_after_s") or 0)
         wait = max(backoff(task.effect.attempts), retry)
         return Result(
             effect=task.effect, again_after_s=wait, error=str(error), progress=task.effect.progress
         )
+    if result.again_after_s and task.effect.attempts >= MOST_TRIES and _rests(task):
+        return _given_up(task, now, f"the power did not change in {MOST_TRIES} tries")
     power = result.progress.get("seen")
     if result.again_after_s is None and task.node is not None and power != task.node.power:
         result.events = [
@@ -86,26 +94,36 @@ def _power(
     return result
 
 
+def _rests(task: Task) -> bool:
+    """Say whether no deadline bounds the effect: the node waits for nothing."""
+    return task.node is None or task.node.deadline_at is None
+
+
+def _given_up(task: Task, now: float, why: str) -> Result:
+    message = f"{task.effect.name} given up: {why}; ask again when the BMC answers"
+    event = told(task, "effect_failed", "power", now, noted=message)
+    return Result(effect=task.effect, events=[event])
+
+
 def _cycle(world: World, task: Task, bmc: Bmc) -> Result:
+    """Go one step: what an earlier try saw is in ``progress``, written before the next step is taken."""
     port, effect = world.power_of(bmc), task.effect
-    if task.booted:
-        # The node has fetched this boot's script already: an earlier try, cut short, did it.
-        return Result(effect=effect, progress={"seen": "on"})
-    seen = port.observe(bmc)
-    started = effect.progress.get("started", False)
-    if seen == "on" and started:
+    seen, was_off = port.observe(bmc), bool(effect.progress.get("off_seen"))
+    if seen == "on" and was_off:
         return Result(effect=effect, progress={"seen": seen})
     if seen == "on":
         port.off(bmc)
         seen = port.observe(bmc)
     if seen == "on":
-        return Result(effect=effect, again_after_s=SETTLE_S, progress={"started": False})
+        return Result(effect=effect, again_after_s=SETTLE_S)
+    if not was_off:
+        # Written down before it is switched on, so that a crash in between costs no second start.
+        return Result(effect=effect, again_after_s=0.0, progress={"off_seen": True})
     port.boot_next(bmc, "network")
     port.on(bmc)
-    seen = port.observe(bmc)
-    if seen == "on":
-        return Result(effect=effect, progress={"seen": seen})
-    return Result(effect=effect, again_after_s=SETTLE_S, progress={"started": True})
+    if port.observe(bmc) == "on":
+        return Result(effect=effect, progress={"seen": "on"})
+    return Result(effect=effect, again_after_s=SETTLE_S)
 
 
 def _on(world: World, task: Task, bmc: Bmc) -> Result:
@@ -168,17 +186,19 @@ def ask_agent(world: World, tasks: Sequence[Task], now: float) -> list[Result]:
 
 
 def check_agent(world: World, tasks: Sequence[Task], now: float) -> list[Result]:
-    """Ask once: did a node that asks for a boot script really start again, or does its agent still answer?"""
+    """Ask a few times: did a node that asks for a boot script really start again, or does its agent answer?
+
+    Anybody can ask for a boot script, and a loaded agent may miss one question.
+    """
     alive = _answering(world, tasks)
-    return [
-        Result(
-            effect=t.effect,
-            events=[
-                told(t, "agent_answered" if t.effect.node in alive else "agent_silent", "jobs", now)
-            ],
-        )
-        for t in tasks
-    ]
+    return [_checked(task, task.effect.node in alive, now) for task in tasks]
+
+
+def _checked(task: Task, alive: bool, now: float) -> Result:
+    if not alive and task.effect.attempts + 1 < CHECKS:
+        return Result(effect=task.effect, again_after_s=CHECK_EVERY_S, error="the agent is silent")
+    name = "agent_answered" if alive else "agent_silent"
+    return Result(effect=task.effect, events=[told(task, name, "jobs", now)])
 
 
 def run_stage(world: World, tasks: Sequence[Task], _now: float) -> list[Result]:

@@ -203,7 +203,12 @@ def _enrolled(batch: _Batch, event: Event) -> Node | None:
         # The MAC became another node's since the boot API looked: its next request finds that one.
         return None
     node = Node(
-        id=event.node, state="declared", version=0, state_since=batch.now, created_at=batch.now
+        id=event.node,
+        state="declared",
+        version=0,
+        state_since=batch.now,
+        created_at=batch.now,
+        goal=batch.rules.goal,
     )
     batch.nodes[node.id] = node
     batch.versions[node.id] = 0

@@ -15,7 +15,7 @@ from racksalt.conductor.ports import Clock
 from racksalt.conductor.view import Rules
 from racksalt.model.errors import StoreError
 from racksalt.model.event import Effect, Event
-from racksalt.model.node import Bmc, Boot, Node
+from racksalt.model.node import Bmc, Node
 from racksalt.store import Store, Transaction
 
 log = logging.getLogger(__name__)
@@ -30,8 +30,6 @@ class Task:
     effect: Effect
     node: Node | None
     bmc: Bmc | None
-    booted: bool
-    """Whether the node has fetched the boot script of its present boot."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -251,20 +249,5 @@ def _tasks(tx: Transaction, effects: Sequence[Effect]) -> list[Task]:
     if not effects:
         return []
     ids = {effect.node for effect in effects}
-    nodes, bmcs, boots = tx.nodes(ids), tx.bmcs(ids), tx.boots(ids)
-    return [
-        Task(
-            effect=e,
-            node=nodes.get(e.node),
-            bmc=bmcs.get(e.node),
-            booted=_booted(e, boots.get(e.node, ())),
-        )
-        for e in effects
-    ]
-
-
-def _booted(effect: Effect, boots: Sequence[Boot]) -> bool:
-    """Return whether the boot script of the effect's boot was fetched after the effect was written."""
-    return any(
-        b.generation == effect.boot and (b.taken_at or 0) >= effect.created_at for b in boots
-    )
+    nodes, bmcs = tx.nodes(ids), tx.bmcs(ids)
+    return [Task(effect=e, node=nodes.get(e.node), bmc=bmcs.get(e.node)) for e in effects]

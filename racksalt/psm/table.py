@@ -79,7 +79,7 @@ TRANSITIONS = (
     T("discovering",   "inventory_reported", "identity_conflicts", "problem"),
     T("discovering",   "inventory_reported", "vouched",            "commissioning", ("record_inventory", "approve", "ask_agent")),
     T("discovering",   "inventory_reported", None,                 "discovered",    ("record_inventory",)),
-    T("discovered",    "boot_requested",     "boot_stale",         "discovered",    ("new_boot",)),
+    T("discovered",    "boot_requested",     "boot_stale",         "discovering",   ("new_boot",)),
     T("discovered",    "boot_requested",     None,                 "discovered"),
     T("discovered",    "inventory_reported", None,                 "discovered",    ("record_inventory",)),
     T("discovered",    "approve",            "boot_fresh",         "commissioning", ("approve", "ask_agent")),
@@ -96,6 +96,7 @@ TRANSITIONS = (
         T(at, "agent_answered",     None,               at, ("run_stage",)),
         T(at, "agent_silent",       "has_retries",      at, REBOOT),
         T(at, "agent_silent",       None,               "problem", PARK),
+        T(at, "stage_succeeded",    "identity_conflicts", "problem", PARK),
         T(at, "stage_succeeded",    "more_stages_here", at, ("run_stage",)),
         T(at, "stage_succeeded",    "more_stages",      at, REBOOT),
         T(at, "stage_failed",       "has_retries",      at, ("run_stage",)),
@@ -120,6 +121,8 @@ TRANSITIONS = (
         T(at, "agent_answered", None, "ready"),
     )),
     T("booting",       "key_proven",         None,                 "booting",       ("accept_key", "ask_agent")),
+    # Anybody can ask for a boot script with a MAC: a node that ran is asked again, its power is not cut for it.
+    T("booting",       "deadline_passed",    "has_retries",        "booting",       ("ask_agent",)),
     T("ready",         "boot_requested",     None,                 "booting",       ("ask_agent",)),
 
     # What a person asks.
@@ -137,7 +140,9 @@ TRANSITIONS = (
 
     # Trouble: every busy state has a budget, then parks with the reason; a person sends it on.
     *(row for s in STATES if s.kind is BUSY for row in (
-        T(s.name, "deadline_passed", "has_retries", s.name, NEW_BOOT if s.name in AWAITING_BOOT else REBOOT),
+        *(() if s.name == "booting" else (
+            T(s.name, "deadline_passed", "has_retries", s.name, NEW_BOOT if s.name in AWAITING_BOOT else REBOOT),
+        )),
         T(s.name, "deadline_passed", None, "problem", PARK if s.name in SEQUENCED else ()),
         T(s.name, "power_lost", "has_retries", s.name, NEW_BOOT if s.name in AWAITING_BOOT else REBOOT),
         T(s.name, "power_lost", None, "problem", PARK if s.name in SEQUENCED else ()),
@@ -150,6 +155,7 @@ TRANSITIONS = (
     T("problem",       "reinstall",          "approved",           "installing",    REBOOT),
     T("problem",       "release",            "approved",           "releasing",     REBOOT),
     T("problem",       "retire",             None,                 "retiring",      REBOOT),
+    T("problem",       "forget",             None,                 "retired",       ("revoke_key",)),
 )
 # fmt: on
 
@@ -160,6 +166,7 @@ COMMANDS = (
     "reinstall",
     "release",
     "retire",
+    "forget",
     "recover",
     "power_on",
     "power_off",

@@ -70,12 +70,12 @@ def an_effect(name="power_cycle", node="n1", boot=1, **fields):
     return Effect(id=next(_NUMBERS), node=node, name=name, boot=boot, **given)
 
 
-def a_task(effect=None, node=None, bmc=None, booted=False, **fields):
+def a_task(effect=None, node=None, bmc=None, **fields):
     """Return a leased effect; without ``node`` and ``bmc`` they are made for it. ``bmc=False``: there is none."""
     effect = effect or an_effect(**fields)
     node = node or a_node(effect.node, "commissioning", boot=effect.boot)
     found = None if bmc is False else bmc or a_bmc(effect.node)
-    return Task(effect=effect, node=node, bmc=found, booted=booted)
+    return Task(effect=effect, node=node, bmc=found)
 
 
 def again(task, result):

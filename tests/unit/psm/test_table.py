@@ -39,6 +39,7 @@ LEGAL = {
         "approve",
         "boot_requested",
         "commission",
+        "forget",
         "recover",
         "reinstall",
         "release",
@@ -121,7 +122,7 @@ def test_a_boot_into_another_system_revokes_the_old_key():
             or "new_boot" not in row.effects
         ):
             continue
-        first_contact = row.source == "declared"
+        first_contact = row.source in ("declared", "discovered")
         own_disk = row.target == "booting" or row.source == "problem"
         assert "revoke_key" in row.effects or first_contact or own_disk, row
 
