@@ -1,0 +1,74 @@
+"""Ten thousand events at once through the real bus: none is lost, each is journalled once."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+import salt.utils.event
+from sqlalchemy import select
+
+from racksalt.lab.rack import Rack
+from racksalt.store import tables
+from racksalt.wire import event_tag
+from tests.support.waiting import wait_for
+
+pytestmark = [
+    pytest.mark.daemons,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    # Salt's request channel leaves sockets to the garbage collector.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+EVENTS, NODES = 10_000, 20
+
+
+@pytest.fixture
+def rack():
+    """A master with the conductor; its nodes are declared and rest."""
+    root = Path(tempfile.mkdtemp(prefix="rb-", dir="/tmp"))
+    with Rack(root) as rack:
+        rack.use_nodes([f"b{number}" for number in range(NODES)])
+        rack.master.start()
+        rack.master.wait_ready()
+        yield rack
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def fire(bus, number, name="seen"):
+    """Fire one event with an id of its own."""
+    data = {"data": {"event_id": f"{name}-{number}"}}
+    assert bus.fire_event(data, event_tag(f"b{number % NODES}", name))
+
+
+def journalled(app, name):
+    """Return the ids of all journal entries of one event."""
+    with app.store.read() as connection:
+        journal = tables.journal
+        wanted = select(journal.c.event_id).where(journal.c.event == name)
+        return [row.event_id for row in connection.execute(wanted)]
+
+
+def test_a_burst_is_journalled_whole_and_once(rack):
+    """The bus's reader never blocks, whatever the database does meanwhile."""
+    app, opts = rack.open(), rack.master.opts
+    app.operations.declare()
+    with salt.utils.event.get_master_event(opts, opts["sock_dir"], listen=False) as bus:
+
+        def listening():
+            fire(bus, 0, "probe")
+            return journalled(app, "probe")
+
+        assert wait_for(listening, 60, every_s=0.2) is not None
+        for number in range(EVENTS):
+            fire(bus, number)
+    done = wait_for(lambda: len(journalled(app, "seen")) >= EVENTS, 120, every_s=0.5)
+    found = journalled(app, "seen")
+    assert done is not None, len(found)
+    assert len(found) == len(set(found)) == EVENTS
+    assert set(found) == {f"bus:b{n % NODES}:seen-{n}" for n in range(EVENTS)}
+    assert len(journalled(app, "probe")) == 1
+    assert {node["state"] for node in app.operations.list_nodes()} == {"declared"}
+    app.close()
