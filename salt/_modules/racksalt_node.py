@@ -116,7 +116,8 @@ def runner(verb, args):
         salt-call racksalt_node.runner why '[r1n4]'
     """
     answer = __salt__["publish.runner"](f"racksalt.{verb}", arg=list(args), timeout=_TIMEOUT_S)
-    if isinstance(answer, dict):
+    # Salt answers {} to who may not ask; of our own answers only that of list can be empty.
+    if isinstance(answer, dict) and (answer or verb == "list"):
         return answer
     message = f"racksalt.{verb}: {answer or 'the master does not allow it (peer_run) or is away'}"
     raise CommandExecutionError(message)

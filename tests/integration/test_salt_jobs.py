@@ -56,7 +56,9 @@ def rack():
     for name, text in STATES.items():
         (root / f"states/t/{name}.sls").write_text(text.format(**paths))
     roots = {"base": [str(root / "states")]}
-    with Rack(root, master_overrides={"module_dirs": None, "file_roots": roots}) as rack:
+    peers = {"m1$": [r"racksalt\.(present|desire|show|list)$"]}
+    overrides = {"module_dirs": None, "file_roots": roots, "peer_run": peers}
+    with Rack(root, master_overrides=overrides) as rack:
         rack.use_nodes(["m1", "gone"])
         rack.master.start()
         rack.master.wait_ready()
@@ -105,6 +107,13 @@ def result(jobs, jid, node="m1", timeout_s=30):
 
     assert wait_for(there, timeout_s) is not None
     return found[0]
+
+
+def said(jobs, fun, *arguments):
+    """Run a function on the minion and return its whole return."""
+    jid = jobs._client.publish(["m1"], fun, arguments)
+    assert wait_for(lambda: jobs.stored(jid, "m1"), 40) is not None
+    return jobs._client.stored(jid)["m1"]
 
 
 def folder_of(rack, jid):
@@ -224,6 +233,40 @@ def test_the_engine_is_loaded_from_the_installed_package(jobs, rack):
         assert (entry.kind, entry.source, entry.actor) == ("noted", "bus", "m1")
     finally:
         app.close()
+
+
+def test_an_administrators_minion_declares_the_data_centre(jobs, rack):
+    """States on a minion that ``peer_run`` allows declare racks and nodes; the journal says who asked."""
+
+    def apply(*arguments, **options):
+        asked = [*arguments, *(f"{key}={value}" for key, value in options.items())]
+        (ret,) = said(jobs, "state.single", *asked)["return"].values()
+        return ret
+
+    app = rack.open()
+    try:
+        app.operations.declare()
+        rack_there = apply("racksalt_rack.present", "r9", zone="z1")
+        assert (rack_there["result"], bool(rack_there["changes"])) == (True, True)
+        assert apply("racksalt_rack.present", "r9", zone="z1")["changes"] == {}
+        told = apply("racksalt_node.present", "x9", rack="r9", serial="X9", test=True)
+        assert told["result"] is None
+        assert apply("racksalt_node.present", "x9", rack="r9", serial="X9")["result"] is True
+        assert app.operations.show("x9")["rack"] == "r9"
+        asked = apply("racksalt_node.ready", "x9")
+        assert asked["result"] is True, asked
+        assert app.store.node("x9").goal == "ready"
+        assert "minion m1" in {entry.actor for entry in journal_of(app, "x9")}
+        assert apply("racksalt_node.present", "y9", rack="no-such-rack")["result"] is False
+    finally:
+        app.close()
+
+
+def test_a_minion_may_not_run_what_peer_run_does_not_name(jobs):
+    """Commands beyond declaring are refused, with the setting that would allow them."""
+    answer = said(jobs, "racksalt_node.runner", "token_create", ["x", "node:write"])
+    assert answer["retcode"] != 0
+    assert "peer_run" in str(answer["return"])
 
 
 def test_without_a_master_the_error_says_so(jobs, rack, jid):
