@@ -164,9 +164,11 @@ def same_uuid(one: str, other: str) -> bool:
 def score(known: Known, claimed: Claim) -> Verdict:
     """Return how well a machine's claim fits one node.
 
-    match     nothing contradicts, and the MAC is the node's own; or UUID and serial both are; or
-              one of them is, and nothing has been seen of the node's NICs yet.
-    conflict  something is the node's own and something else is not, or too little agrees.
+    match     nothing contradicts, and the MAC is the node's own together with its UUID or serial,
+              as far as it has them on record; or UUID and serial both are its own; or one of them
+              is, and nothing has been seen of the node's NICs yet.
+    conflict  something is the node's own and something else is not, or too little agrees: a MAC
+              is no secret, so alone it is enough only where there is nothing else to compare.
     unknown   nothing agrees; or the UUID alone does, and serial and MAC tell the two apart.
     """
     mac = claimed.mac in known.macs
@@ -179,7 +181,10 @@ def score(known: Known, claimed: Claim) -> Verdict:
     elif -1 in {uuid, serial}:
         told_apart = not mac and uuid == 1 and bool(known.macs)
         kind = "unknown" if told_apart else "conflict"
-    elif mac or uuid == serial or not known.macs:
+    elif mac:
+        nothing_else = known.uuid is None and known.serial is None
+        kind = "match" if nothing_else or 1 in {uuid, serial} else "conflict"
+    elif uuid == serial or not known.macs:
         kind = "match"
     else:
         kind = "conflict"
@@ -194,18 +199,19 @@ def score(known: Known, claimed: Claim) -> Verdict:
 def decide(candidates: Iterable[Known], claimed: Claim) -> Verdict:
     """Return which of the candidates the machine is.
 
-    The owner of the MAC has a say over all others: when it contradicts, nobody is matched. Without
-    such a veto one match wins; two are a conflict, because one machine cannot be two nodes.
+    The owner of the MAC has a say over all others: when it matches, it is the one, whatever others
+    have on record (a machine can report the UUID and serial of another, but a MAC has one owner);
+    when it contradicts, nobody is matched. Without an owner one match wins; two are a conflict,
+    because one machine cannot be two nodes.
     """
     verdicts = [(known, score(known, claimed)) for known in candidates]
     reasons = tuple(reason for _, verdict in verdicts for reason in verdict.reasons)
     matches = [verdict for _, verdict in verdicts if verdict.kind == "match"]
     conflicts = [verdict for _, verdict in verdicts if verdict.kind == "conflict"]
-    vetoes = [
-        verdict
-        for known, verdict in verdicts
-        if verdict.kind == "conflict" and claimed.mac in known.macs
-    ]
+    owners = [verdict for known, verdict in verdicts if claimed.mac in known.macs]
+    vetoes = [verdict for verdict in owners if verdict.kind == "conflict"]
+    if len(owners) == 1 and not vetoes:
+        return owners[0]
     if len(matches) == 1 and not vetoes:
         return matches[0]
     doubtful = vetoes or (matches[:1] if len(matches) > 1 else conflicts[:1])
@@ -253,4 +259,6 @@ def _reasons(known: Known, claimed: Claim, *, mac: bool, uuid: int, serial: int)
             told.append(f"{what} {said} is that of {node}")
         elif agrees == -1:
             told.append(f"{what} is {said}, but {node} has {kept}")
+        elif mac and kept is not None:
+            told.append(f"{what} is not told, but {node} has one")
     return tuple(told)

@@ -63,6 +63,32 @@ def test_the_owner_of_a_mac_is_never_passed_over(fleet, claimed):
 
 
 @given(fleets(), claims)
+def test_a_mac_alone_is_no_node(fleet, claimed):
+    """Of a node's UUID and serial number at least one agrees, wherever it has any on record."""
+    verdict = decide(fleet, claimed)
+    if verdict.kind == "match":
+        node = next(known for known in fleet if known.node == verdict.node)
+        kept = {(node.uuid, claimed.uuid), (node.serial, claimed.serial)}
+        assert (node.uuid, node.serial) == (None, None) or any(a == b for a, b in kept if a)
+
+
+@given(fleets(), claims)
+def test_no_stranger_makes_a_node_unknown_or_held(fleet, claimed):
+    """What a machine of another MAC reports takes no node from the owner of its MAC."""
+    before = decide(fleet, claimed)
+    owner = next((known for known in fleet if claimed.mac in known.macs), None)
+    if before.kind == "match" and owner is not None:
+        ghost = Known(
+            node="ghost",
+            macs=frozenset({"52:54:00:00:00:66"}),
+            uuid=claimed.uuid,
+            serial=claimed.serial,
+        )
+        after = decide([ghost, *fleet], claimed)
+        assert (after.kind, after.node) == ("match", before.node)
+
+
+@given(fleets(), claims)
 def test_byte_order_changes_no_verdict(fleet, claimed):
     """A firmware that spells its UUID the other way is the same machine."""
     if claimed.uuid:

@@ -31,7 +31,16 @@ N1 = Known(node="n1", macs=frozenset({MAC, "52:54:00:00:00:02"}), uuid=UUID, ser
         (N1, claim(MAC, UUID, "SN1"), "match"),
         (N1, claim(MAC, swapped(UUID), "SN1"), "match"),
         (N1, claim(MAC, UUID, "Default string"), "match"),
-        (N1, claim(MAC), "match"),
+        (N1, claim(MAC, "", "SN1"), "match"),
+        # a node of which nothing else is known
+        (Known(node="n1", macs=frozenset({MAC})), claim(MAC), "match"),
+        (Known(node="n1", macs=frozenset({MAC})), claim(MAC, UUID, "SN1"), "match"),
+        # somebody who has seen the MAC on the wire, and nothing else
+        (N1, claim(MAC), "conflict"),
+        (N1, claim(MAC, "0" * 36, "Default string"), "conflict"),
+        (Known(node="n1", macs=frozenset({MAC}), serial="SN1"), claim(MAC), "conflict"),
+        (Known(node="n1", macs=frozenset({MAC}), serial="SN1"), claim(MAC, UUID), "conflict"),
+        (Known(node="n1", macs=frozenset({MAC}), uuid=UUID), claim(MAC, "", "SN1"), "conflict"),
         # a replaced NIC
         (N1, claim(NEW_MAC, UUID, "SN1"), "match"),
         # an imposter, or parts swapped between machines
@@ -89,6 +98,26 @@ def test_the_owner_of_the_mac_has_a_veto():
     n2 = Known(node="n2", macs=frozenset({"52:54:00:00:00:11"}), uuid=OTHER_UUID, serial="SN2")
     verdict = decide([n2, N1], claim(MAC, OTHER_UUID, "SN2"))
     assert (verdict.kind, verdict.node) == ("conflict", "n1")
+
+
+def test_a_ghost_with_the_marks_of_a_node_does_not_lock_it_out():
+    """Who reports another's UUID and serial number is the one in doubt, not the owner of the MAC."""
+    ghost_mac = "52:54:00:00:00:66"
+    ghost = Known(node="ghost", macs=frozenset({ghost_mac}), uuid=UUID, serial="SN1")
+    bare = Known(node="n1", macs=frozenset({MAC}))
+    for victim in (N1, bare):
+        for candidates in ([ghost, victim], [victim, ghost]):
+            verdict = decide(candidates, claim(MAC, UUID, "SN1"))
+            assert (verdict.kind, verdict.node) == ("match", "n1")
+    assert decide([ghost, N1], claim(ghost_mac, UUID, "SN1")).node == "ghost"
+    assert decide([ghost, N1], claim(NEW_MAC, UUID, "SN1")).kind == "conflict"
+
+
+def test_what_is_not_told_is_a_reason():
+    """Where the MAC alone agrees, the verdict says what is missing, without showing what is kept."""
+    verdict = score(N1, claim(MAC))
+    assert "system UUID is not told, but n1 has one" in verdict.reasons
+    assert UUID not in " ".join(verdict.reasons)
 
 
 def test_without_candidates_a_machine_is_unknown():
