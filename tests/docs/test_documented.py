@@ -51,6 +51,18 @@ def test_links_between_files_lead_somewhere():
     assert not dead
 
 
+def test_files_that_pages_name_exist():
+    """A path of the code in backticks is there (states and layers are what readers write themselves)."""
+    tops = "racksalt|salt|conf|graphql_api|tests|tools|benchmarks"
+    gone = [
+        f"{page}: {name}"
+        for page in [*PAGES, *FRONT]
+        for name in re.findall(rf"`((?:{tops})/[\w./-]+\.\w+)`", source.text(page))
+        if not (source.ROOT / name).exists()
+    ]
+    assert not gone
+
+
 def test_make_targets_that_are_named_exist():
     """Each ``make x`` in README, CONTRIBUTING and docs is a target of the Makefile."""
     makefile = source.text(source.Path("Makefile"))
