@@ -16,6 +16,7 @@ import salt.exceptions
 import salt.utils.args
 
 from racksalt import wire
+from racksalt.adapters.salt_returns import Returns
 from racksalt.model.errors import AgentUnreachableError, NotFoundError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class SaltClient:
 
     def __init__(self, opts: Opts) -> None:
         self.opts = opts
+        self.returns = Returns(opts, lambda: self.local().returners)
         self._own = threading.local()
 
     def local(self) -> Any:
@@ -93,12 +95,6 @@ class SaltClient:
             raise NotFoundError(message, "see salt-key -L")
         return str(found["jid"])
 
-    def stored(self, jid: str) -> dict[str, Any]:
-        """Return ``{minion: {"return", "retcode", …}}`` as the master's job cache has it now."""
-        fetch = self.local().returners[f"{self.opts['master_job_cache']}.get_jid"]
-        found: dict[str, Any] = fetch(jid)
-        return found
-
     def ask(
         self, nodes: Iterable[str], fun: str, arg: Sequence[Any], timeout_s: float
     ) -> dict[str, Any]:
@@ -131,7 +127,7 @@ class SaltClient:
             hinted |= heard
             if left <= 0 or (hinted and (not heard or hinted >= missing)):
                 for jid in jids:
-                    found = {n: ret for n, ret in self.stored(jid).items() if n in missing}
+                    found = self.returns.of(jid, sorted(missing))
                     answers.update(found)
                     missing.difference_update(found)
                 hinted &= missing

@@ -68,20 +68,16 @@ class SaltJobs:
         )
 
     def results(self, wanted: Iterable[tuple[str, str]]) -> list[JobResult]:
-        """Return what the job cache has for these (jid, node) pairs: one folder read for each jid."""
-        by_jid: dict[str, set[str]] = {}
-        for jid, node in wanted:
-            by_jid.setdefault(jid, set()).add(node)
+        """Return what the job cache has for these (jid, node) pairs, and reads no other node's returns."""
         return [
-            result_of(jid, node, ret)
-            for jid, nodes in by_jid.items()
-            for node, ret in self._client.stored(jid).items()
-            if node in nodes
+            _judged(jid, node, ret)
+            for jid, nodes in _by_jid(wanted).items()
+            for node, ret in self._client.returns.of(jid, nodes).items()
         ]
 
     def stored(self, jid: str, node: str) -> bool:
         """Say whether the job cache has this node's return already."""
-        return node in self._client.stored(jid)
+        return bool(self._client.returns.there(jid, [node]))
 
     def outcomes(
         self, wanted: Sequence[tuple[str, str]], timeout_s: float
@@ -91,7 +87,9 @@ class SaltJobs:
         A minion that does not answer in time is left out: silence proves nothing, the deadline decides.
         """
         found: dict[tuple[str, str], Outcome] = {
-            pair: "finished" for pair in wanted if self.stored(*pair)
+            (jid, node): "finished"
+            for jid, nodes in _by_jid(wanted).items()
+            for node in self._client.returns.there(jid, nodes)
         }
         jids = {node: jid for jid, node in wanted if (jid, node) not in found}
         if not jids:
@@ -103,9 +101,9 @@ class SaltJobs:
         for node, answer in said.items():
             status = answer.get("status") if isinstance(answer, dict) else None
             if status == "finished" and isinstance(answer.get("return"), dict):
-                self._restore(jids[node], node, answer["return"])
-                found[jids[node], node] = "finished"
-            elif status in _OUTCOMES:
+                if self._take_over(jids[node], node, answer["return"]):
+                    found[jids[node], node] = "finished"
+            elif isinstance(status, str) and status in _OUTCOMES:
                 found[jids[node], node] = _OUTCOMES[status]
         return found
 
@@ -117,6 +115,17 @@ class SaltJobs:
             return set()
         return {node for node, answer in said.items() if answer is True}
 
+    def _take_over(self, jid: str, node: str, ret: dict[str, Any]) -> bool:
+        """Store a result that the minion kept; say whether it is stored now.
+
+        What one minion says it kept may be anything, and must not hide what the others kept.
+        """
+        try:
+            self._restore(jid, node, ret)
+        except Exception:
+            log.exception("%s: the kept result of job %s cannot be stored", node, jid)
+        return self.stored(jid, node)
+
     def _restore(self, jid: str, node: str, ret: dict[str, Any]) -> None:
         """Put a result that the minion kept into the job cache, as the master would have."""
         cache = self._opts["master_job_cache"]
@@ -124,7 +133,7 @@ class SaltJobs:
         returners[f"{cache}.prep_jid"](False, passed_jid=jid)
         kept = ("return", "retcode", "success", "out")
         load: dict[str, Any] = {key: ret[key] for key in kept if key in ret}
-        load.update(jid=jid, id=node, fun=ret.get("fun", "state.apply"))
+        load.update(jid=jid, id=node, fun=str(ret.get("fun", "state.apply")))
         if returners[f"{cache}.returner"](load) is False and cache == "local_cache":
             self._clear_torn(jid, node)
             returners[f"{cache}.returner"](load)
@@ -138,6 +147,24 @@ class SaltJobs:
             age_s = time.time() - folder.stat().st_mtime
             if age_s >= _TORN_AFTER_S:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _by_jid(wanted: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    """Return the nodes of each job."""
+    found: dict[str, set[str]] = {}
+    for jid, node in wanted:
+        found.setdefault(jid, set()).add(node)
+    return found
+
+
+def _judged(jid: str, node: str, ret: dict[str, Any]) -> JobResult:
+    """Read one stored return; one that makes no sense is a failed one, and hides no other."""
+    try:
+        return result_of(jid, node, ret)
+    except Exception as error:
+        log.warning("%s: the return of job %s makes no sense", node, jid, exc_info=True)
+        message = f"what {node} returned for job {jid} makes no sense: {type(error).__name__}"
+        return JobResult(jid=jid, node=node, ok=False, message=message)
 
 
 def result_of(jid: str, node: str, ret: dict[str, Any]) -> JobResult:
