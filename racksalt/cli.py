@@ -118,6 +118,7 @@ for _verb, _meaning in (
     ("reinstall", "Wipe ready nodes and install them again."),
     ("release", "Erase ready nodes for another use."),
     ("retire", "Erase nodes and take them out of service."),
+    ("forget", "Take dead hardware in `problem` out of service, without erasing it."),
     ("recover", "Send nodes in `problem` on where they were."),
     ("power_on", "Switch nodes on."),
     ("power_off", "Switch nodes off."),

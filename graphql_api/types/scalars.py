@@ -93,6 +93,7 @@ class Command(Enum):
     REINSTALL = "reinstall"
     RELEASE = "release"
     RETIRE = "retire"
+    FORGET = "forget"
     RECOVER = "recover"
     POWER_ON = "power_on"
     POWER_OFF = "power_off"
@@ -109,6 +110,7 @@ class NodeCommand(Enum):
     REINSTALL = "reinstall"
     RELEASE = "release"
     RETIRE = "retire"
+    FORGET = "forget"
     RECOVER = "recover"
 
 

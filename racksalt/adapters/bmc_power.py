@@ -156,8 +156,8 @@ class BmcPower:
         try:
             credential = self._secrets.resolve(bmc.secret)
         except SettingsError as error:
-            # Nothing was sent, and nothing that the breaker should count.
-            raise BmcRefusedError(f"{_name(bmc)}: {error.message}", error.hint) from None
+            # Nothing was sent and nothing that the breaker should count; tried again once the file is mended.
+            raise BmcError(f"{_name(bmc)}: {error.message}", error.hint) from None
         return {
             "protocol": self.protocol,
             "address": bmc.address,

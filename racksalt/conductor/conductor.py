@@ -77,7 +77,10 @@ class Conductor:
         """Begin to carry out effects and to sweep the world; returns at once."""
         settings = self.settings
         self._dispatcher = Dispatcher(
-            self.world, settings.workers, self.writer.finished, self.store.pending_ids
+            self.world,
+            settings.workers,
+            self.writer.finished,
+            lambda ids: self.store.held(ids, self.writer.owner),
         )
         self.writer.owner, self.writer.room = secrets.token_hex(8), self._dispatcher.room
         self.writer.leased = self._dispatcher.leased
@@ -143,7 +146,12 @@ class Conductor:
 
     def _beat(self) -> None:
         with self.store.write() as tx:
-            freed = tx.beat(self.writer.owner, self.world.clock(), SILENT_S)
+            freed = tx.beat(
+                self.writer.owner,
+                self.world.clock(),
+                lease_s=self.settings.lease_s,
+                silent_s=SILENT_S,
+            )
         if freed:
             log.info("took over %s effects of a conductor that is gone", freed)
             self.writer.look()

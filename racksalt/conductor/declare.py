@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
+from racksalt.boot.identity import normalise_serial
 from racksalt.model.event import Entry
 from racksalt.model.node import Bmc, Hardware, Nic, Node
 from racksalt.site.schema import Declarations, NodeDeclaration
 from racksalt.store import Store, Transaction
-from racksalt.store.tables import bmcs
+from racksalt.store.tables import bmcs, nics
 
 DECLARED = "declared"
-PARTS = ("bmc", "macs")
+PARTS = ("bmc", "macs", "serial")
 """Changes that concern no column of the node's own row."""
+
+
+class _Known(NamedTuple):
+    """What the store has of the declared nodes, by node; and who owns each declared MAC."""
+
+    bmcs: dict[str, Bmc]
+    hardware: dict[str, Hardware]
+    owners: dict[str, str]
 
 
 def declare(store: Store, site: Declarations, now: float, *, test: bool = False) -> dict[str, Any]:
@@ -30,8 +39,7 @@ def declare(store: Store, site: Declarations, now: float, *, test: bool = False)
         ):
             _places(tx, kind, wanted, changes, test)
         present = tx.nodes(site.nodes)
-        macs = [mac for node in site.nodes.values() for mac in node.macs]
-        known = tx.bmcs(site.nodes), tx.mac_owners(macs)
+        known = _Known(tx.bmcs(site.nodes), tx.hardware(site.nodes), _owners(tx, site, test))
         seq = tx.head()
         for name, declared in site.nodes.items():
             change = _node(tx, site, declared, present.get(name), known, now, test)
@@ -41,6 +49,18 @@ def declare(store: Store, site: Declarations, now: float, *, test: bool = False)
                     seq += 1
                     tx.append([_entry(seq, now, name, present.get(name), change)])
     return changes
+
+
+def _owners(tx: Transaction, site: Declarations, test: bool) -> dict[str, str]:
+    """Return who owns the declared MACs; a machine that nobody approved must give up what is another's."""
+    owners = tx.mac_owners([mac for node in site.nodes.values() for mac in node.macs])
+    strangers = {n.id for n in tx.nodes(set(owners.values())).values() if not n.approved}
+    taken = [m for m, owner in owners.items() if owner in strangers - set(site.nodes)]
+    for mac in taken:
+        del owners[mac]
+        if not test:
+            tx.remove(nics, mac=mac)
+    return owners
 
 
 def _places(
@@ -66,7 +86,7 @@ def _node(
     site: Declarations,
     declared: NodeDeclaration,
     node: Node | None,
-    known: tuple[dict[str, Bmc], dict[str, str]],
+    known: _Known,
     now: float,
     test: bool,
 ) -> dict[str, Any]:
@@ -92,15 +112,17 @@ def _node(
         )
         if not test:
             tx.add_nodes([fresh])
-            _parts(tx, declared, known[1])
+            _parts(tx, declared, known.owners)
         return {"state": DECLARED, **wanted}
     change = {name: value for name, value in wanted.items() if getattr(node, name) != value}
-    if declared.bmc is not None and known[0].get(node.id) != declared.bmc:
+    if declared.bmc is not None and known.bmcs.get(node.id) != declared.bmc:
         change["bmc"] = f"{declared.bmc.protocol} {declared.bmc.address}:{declared.bmc.port}"
     # What inventory found is the truth about a node that was seen.
-    missing = _missing(declared, known[1]) if node.state == DECLARED else []
+    missing = _missing(declared, known.owners) if node.state == DECLARED else []
     if missing:
         change["macs"] = [nic.mac for nic in missing]
+    if declared.serial and _other_board(declared, known.hardware.get(node.id)):
+        change["serial"] = declared.serial
     if change and not test:
         place_only = {name: value for name, value in change.items() if name not in PARTS}
         tx.put(missing)
@@ -108,7 +130,17 @@ def _node(
         if "bmc" in change and declared.bmc is not None:
             tx.remove(bmcs, node=node.id)
             tx.put([declared.bmc])
+        if "serial" in change:
+            # What is known of the old board would call the new one an imposter.
+            tx.put([Hardware(node=node.id, serial=declared.serial)])
     return change
+
+
+def _other_board(declared: NodeDeclaration, known: Hardware | None) -> bool:
+    """Say whether the site's files name another serial number than the one on record."""
+    wanted = normalise_serial(declared.serial)
+    serial = normalise_serial(known.serial) if known else None
+    return wanted is not None and wanted.lower() != (serial or "").lower()
 
 
 def _parts(tx: Transaction, declared: NodeDeclaration, owners: dict[str, str]) -> None:

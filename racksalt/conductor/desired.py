@@ -87,7 +87,9 @@ def desire(
     changes = {"state": {"old": found.state, "new": goal}, "command": command}
     if test:
         return {**_told(None, f"{node} would get the command {command}"), "changes": changes}
-    asked = goal if goal in ("ready", "commissioned") and command == "commission" else None
+    asked = (
+        goal if goal in ("ready", "commissioned") and command in ("commission", "approve") else None
+    )
     answer = operations.run(command, [node], actor, goal=asked)
     if answer["refused"]:
         return _told(False, str(answer["refused"][0]["message"]))

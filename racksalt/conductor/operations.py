@@ -243,6 +243,10 @@ class Operations:
         found = self.store.topology_of(list(events))
         hardware = {row.node: row for row in found["hardware"]}
         nodes: dict[str, Node] = {node.id: node for node in found["nodes"]}
+        disks: dict[str, list[Disk]] = {}
+        for disk in found["disks"]:
+            disks.setdefault(disk.node, []).append(disk)
+        boots = self.store.boots_of(list(nodes))
         plans, refused = [], []
         for name, event in events.items():
             try:
@@ -251,14 +255,9 @@ class Operations:
                         f"node {name!r} is unknown",
                         "`racksalt node list` shows those that are known",
                     )
-                view = View(
-                    node=nodes[name],
-                    boots=tuple(self.store.boots(name)),
-                    hardware=hardware.get(name),
-                    now=now,
-                )
-                disks = [disk for disk in found["disks"] if disk.node == name]
-                plans.append(plan_node(view, event, disks, rules).as_dict())
+                known = tuple(boots.get(name, ()))
+                view = View(node=nodes[name], boots=known, hardware=hardware.get(name), now=now)
+                plans.append(plan_node(view, event, disks.get(name, []), rules).as_dict())
             except RacksaltError as error:
                 refused.append(refusal(name, error))
         return plans, refused
@@ -307,5 +306,5 @@ def _replayed(states: dict[str, str], entry: Entry) -> None:
                 f"entry {entry.seq}: {entry.node} goes on from {entry.from_state!r}, was {before!r}"
             )
         states[entry.node] = entry.to_state
-    elif entry.event == "declared" and entry.node not in states:
+    elif entry.event == "declared" and entry.source == "site" and entry.node not in states:
         states[entry.node] = entry.to_state

@@ -136,9 +136,11 @@ class Store:
         """Return whether this effect is still to be done for the node."""
         return self._pending(t.outbox.c.node == node, t.outbox.c.name == name)
 
-    def pending_ids(self, ids: Sequence[int]) -> set[int]:
-        """Return those of the effects that are still to be done."""
-        wanted = select(t.outbox.c.id).where(t.outbox.c.id.in_(list(ids)))
+    def held(self, ids: Sequence[int], owner: str) -> set[int]:
+        """Return those of the effects that are still to be done, and by this conductor."""
+        wanted = select(t.outbox.c.id).where(
+            t.outbox.c.id.in_(list(ids)), t.outbox.c.lease_owner == owner
+        )
         with self.read() as connection:
             return set(connection.execute(wanted).scalars())
 
@@ -285,6 +287,13 @@ class Store:
         with self.read() as connection:
             row = connection.execute(select(t.tokens).where(t.tokens.c.id == token)).first()
             return dict(row._mapping) if row else None
+
+    def boots_of(self, nodes: Sequence[str]) -> dict[str, list[Boot]]:
+        """Return the boots of many nodes, by node; one statement."""
+        found: dict[str, list[Boot]] = {}
+        for boot in self._select(Boot, t.boots.c.node.in_(list(nodes))):
+            found.setdefault(boot.node, []).append(boot)
+        return found
 
     def boots(self, node: str) -> list[Boot]:
         """Return the node's boots, newest first."""

@@ -37,6 +37,7 @@ _NODES = query(Node).where(t.nodes.c.id.in_(IDS))
 _BOOTS = query(Boot).where(t.boots.c.node.in_(IDS))
 _HARDWARE = query(Hardware).where(t.hardware.c.node.in_(IDS))
 _BMCS = query(Bmc).where(t.bmcs.c.node.in_(IDS))
+_NICS = query(Nic).where(t.nics.c.node.in_(IDS)).order_by(t.nics.c.id)
 _SEEN = select(t.journal.c.event_id, t.journal.c.seq).where(t.journal.c.event_id.in_(IDS))
 _HEAD = select(func.coalesce(func.max(t.journal.c.seq), 0))
 _NODE_UPDATE = (
@@ -73,6 +74,10 @@ class Transaction:
         """Return the nodes' BMCs, by node."""
         return {row.node: row for row in self._many(Bmc, _BMCS, ids)}
 
+    def nics(self, node: str) -> list[Nic]:
+        """Return the NICs that a node owns, in the order of their ids."""
+        return self._many(Nic, _NICS, [node])
+
     def all_of(self, noun: type[Noun]) -> list[Noun]:
         """Return all rows of one noun."""
         return reader(noun)(self.connection.execute(query(noun)))
@@ -92,12 +97,13 @@ class Transaction:
         return {row.mac: row.node for row in self.connection.execute(wanted, {"ids": list(macs)})}
 
     def count_unapproved(self) -> int:
-        """Return how many nodes wait for approval."""
+        """Return how many nodes nobody approved, waiting or parked."""
         wanted = (
             select(func.count())
             .select_from(t.nodes)
             .where(
-                t.nodes.c.approved.is_(False), t.nodes.c.state.in_(("discovering", "discovered"))
+                t.nodes.c.approved.is_(False),
+                t.nodes.c.state.in_(("discovering", "discovered", "problem")),
             )
         )
         return int(self.connection.execute(wanted).scalar_one())
@@ -230,11 +236,16 @@ class Transaction:
             )
         return [effect_of(row) for row in rows]
 
-    def beat(self, owner: str, now: float, silent_s: float) -> int:
-        """Say that this conductor lives; free what conductors hold that were silent too long. Return how much."""
+    def beat(self, owner: str, now: float, *, lease_s: float, silent_s: float) -> int:
+        """Say that this conductor lives and keeps what it holds; free what silent conductors held.
+
+        Returns how many effects were freed.
+        """
         name = f"{CONDUCTOR}{owner}"
         if not self.change(t.marks, {"name": name}, value=int(now)):
             self.insert(t.marks, [{"name": name, "value": int(now)}])
+        mine = update(t.outbox).where(OUT.lease_owner == owner)
+        self.connection.execute(mine.values(lease_until=now + lease_s))
         silent = (t.marks.c.name.startswith(CONDUCTOR), t.marks.c.value < int(now - silent_s))
         self.connection.execute(delete(t.marks).where(*silent))
         living = select(func.substr(t.marks.c.name, len(CONDUCTOR) + 1)).where(

@@ -160,6 +160,19 @@ def retire(*nodes, **options):
     return _command("retire", nodes, options)
 
 
+def forget(*nodes, **options):
+    """
+    Take nodes in ``problem`` out of service without erasing them: dead hardware.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run racksalt.forget r1n4
+    """
+    return _command("forget", nodes, options)
+
+
 def recover(*nodes, **options):
     """
     Send nodes in ``problem`` back to where the trouble arose.

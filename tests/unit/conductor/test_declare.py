@@ -115,3 +115,26 @@ def test_the_policy_says_whether_a_declaration_approves(store, approve, approved
 def test_an_empty_site_is_fine(store):
     """Nothing declared, nothing changed."""
     assert declare(store, Declarations(), NOW) == {}
+
+
+def test_a_replaced_board_is_taken_from_the_files(store):
+    """A new serial number in the files replaces the old board's, whose UUID would park the new one."""
+    declare(store, a_site(declared(serial="OLD")), NOW)
+    with store.write() as tx:
+        uuid = "4c4c4544-0042-3510-8052-b4c04f4a4d32"
+        tx.put([Hardware(node="n1", serial="OLD", system_uuid=uuid)])
+    changes = declare(store, a_site(declared(serial="NEW")), NOW)
+    assert changes["nodes"]["n1"] == {"serial": "NEW"}
+    (found,) = store.parts(Hardware, "n1")
+    assert (found.serial, found.system_uuid) == ("NEW", None)
+    assert declare(store, a_site(declared(serial="NEW")), NOW) == {}
+
+
+def test_a_stranger_keeps_no_declared_mac(store):
+    """What nobody approved cannot hold on to the MAC of a machine that the files declare."""
+    with store.write() as tx:
+        tx.add_nodes([a_node("ghost", "discovered", approved=False)])
+        tx.put([Nic(id="ghost/x", node="ghost", name="pxe", mac=MACS[0], pxe=True)])
+    declare(store, a_site(declared()), NOW)
+    assert {nic.mac for nic in store.parts(Nic, "n1")} == set(MACS)
+    assert store.parts(Nic, "ghost") == []

@@ -116,14 +116,14 @@ def test_the_dead_lose_their_leases_and_the_living_keep_them(store):
     """Who was silent for too long is dead: its effects are free at once, long before the lease ends."""
     add(store, effect(1), effect(2, node="n2"))
     with store.write() as tx:
-        tx.beat("dead", NOW, 6)
-        tx.beat("alive", NOW, 6)
+        tx.beat("dead", NOW, lease_s=60, silent_s=6)
+        tx.beat("alive", NOW, lease_s=60, silent_s=6)
         tx.lease("dead", NOW, LEASE, 1)
         tx.lease("alive", NOW, LEASE, 1)
     with store.write() as tx:
-        assert tx.beat("alive", NOW + 5, 6) == 0
+        assert tx.beat("alive", NOW + 5, lease_s=60, silent_s=6) == 0
     with store.write() as tx:
-        assert tx.beat("alive", NOW + 8, 6) == 1
+        assert tx.beat("alive", NOW + 8, lease_s=60, silent_s=6) == 1
     assert lease(store, "new", NOW + 8) == [1]
 
 
@@ -131,7 +131,7 @@ def test_who_leaves_leaves_nothing_behind(store):
     """A conductor that ends in order frees what it holds at once."""
     add(store, effect(1))
     with store.write() as tx:
-        tx.beat("a", NOW, 6)
+        tx.beat("a", NOW, lease_s=60, silent_s=6)
         tx.lease("a", NOW, LEASE, 1)
     with store.write() as tx:
         tx.leave("a")
