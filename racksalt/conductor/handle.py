@@ -189,7 +189,7 @@ def _write(batch: _Batch) -> None:
     tx.add_effects(batch.effects)
     tx.put(list(batch.put_boots.values()))
     for node, inventory in batch.inventories.items():
-        write_inventory(tx, node, inventory)
+        write_inventory(tx, node, inventory, approved=batch.nodes[node].approved)
 
 
 def _enrolled(batch: _Batch, event: Event) -> Node | None:

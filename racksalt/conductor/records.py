@@ -26,23 +26,36 @@ NAME, MOST = 64, 512
 """How long a part's name may be, and how many parts of a kind a node may have."""
 
 
-def write_inventory(tx: Transaction, node: str, found: Mapping[str, Any]) -> None:
-    """Replace the node's hardware rows; a NIC whose MAC another node owns is left with its owner."""
+def write_inventory(
+    tx: Transaction, node: str, found: Mapping[str, Any], *, approved: bool
+) -> None:
+    """Replace the node's hardware rows; a NIC whose MAC another node owns is left with its owner.
+
+    A node that nobody has approved gets no MAC by naming it and loses none by leaving it out: its
+    inventory is the word of a stranger, and the owner of a MAC has a say in who a machine is.
+    """
     facts: dict[str, Any] = {name: _text(found.get(name), size) for name, size in TEXTS.items()}
     facts["cpu_cores"] = _number(found.get("cpu_cores"), INT32)
     facts["memory_mib"] = _number(found.get("memory_mib"))
-    nics = [nic for item in _items(found.get("nics")) if (nic := _nic(node, item)) is not None]
-    owners = tx.mac_owners([nic.mac for nic in nics])
+    told = [nic for item in _items(found.get("nics")) if (nic := _nic(node, item)) is not None]
+    nics = {nic.mac: nic for nic in told}
     tx.replace_parts(
         node,
         Hardware(node=node, **facts),
-        [
-            nic
-            for nic in {nic.mac: nic for nic in nics}.values()
-            if owners.get(nic.mac, node) == node
-        ],
+        _claimable(tx, node, nics) if approved else _owned(tx, node, nics),
         [_disk(node, number, item) for number, item in enumerate(_items(found.get("disks")))],
     )
+
+
+def _claimable(tx: Transaction, node: str, nics: Mapping[str, Nic]) -> list[Nic]:
+    """Return the NICs whose MACs no other node owns."""
+    owners = tx.mac_owners(nics)
+    return [nic for mac, nic in nics.items() if owners.get(mac, node) == node]
+
+
+def _owned(tx: Transaction, node: str, nics: Mapping[str, Nic]) -> list[Nic]:
+    """Return the NICs that the node owns already, as it describes them now."""
+    return [nics.get(nic.mac, nic) for nic in tx.nics(node)]
 
 
 def _nic(node: str, item: Mapping[str, Any]) -> Nic | None:

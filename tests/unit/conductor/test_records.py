@@ -21,10 +21,10 @@ def site(store):
     return store
 
 
-def written(store, found, node="n1"):
+def written(store, found, node="n1", approved=True):
     """Write an inventory; return hardware, NICs and disks."""
     with store.write() as tx:
-        write_inventory(tx, node, found)
+        write_inventory(tx, node, found, approved=approved)
     return store.parts(Hardware, node)[0], store.parts(Nic, node), store.parts(Disk, node)
 
 
@@ -79,6 +79,21 @@ def test_a_mac_stays_with_its_owner(site):
     assert [nic.mac for nic in site.parts(Nic, "n1")] == [MAC]
 
 
+def test_nobody_claims_a_mac_before_approval(site):
+    """An unapproved node's NICs stay those that it owns, whatever it says; the rest of its report counts."""
+    with site.write() as tx:
+        tx.put([Nic(id=f"n1/{MAC}", node="n1", name="pxe", mac=MAC, pxe=True)])
+    free = "02:00:00:00:00:99"
+    nics = [{"name": "eth0", "mac": MAC, "speed_mbps": 1000}, {"name": "eth1", "mac": free}]
+    hardware, found, _ = written(site, {"serial": "S1", "nics": nics}, approved=False)
+    assert hardware.serial == "S1"
+    assert [(nic.mac, nic.name, nic.speed_mbps) for nic in found] == [(MAC, "eth0", 1000)]
+    assert written(site, {"nics": nics}, "n2", approved=False)[1] == []
+    # Leaving its own out would make it a node whose MACs nobody knows, which any one mark finds.
+    assert [nic.mac for nic in written(site, {"nics": []}, approved=False)[1]] == [MAC]
+    assert {nic.mac for nic in written(site, {"nics": nics}, approved=True)[1]} == {MAC, free}
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=80),
     lambda inner: (
@@ -96,16 +111,20 @@ class Kept:
         """Say that they are all its own."""
         return dict.fromkeys(macs, "n1")
 
+    def nics(self, node):
+        """Say that it owns one."""
+        return [Nic(id=f"{node}/{MAC}", node=node, name="pxe", mac=MAC, pxe=True)]
+
     def replace_parts(self, *parts):
         """Keep it."""
         self.parts = parts
 
 
-@given(st.dictionaries(KEYS, JSON, max_size=6))
-def test_no_report_breaks_it(found):
+@given(st.dictionaries(KEYS, JSON, max_size=6), st.booleans())
+def test_no_report_breaks_it(found, approved):
     """Whatever JSON comes, hardware of the right types comes out."""
     kept = Kept()
-    write_inventory(kept, "n1", found)
+    write_inventory(kept, "n1", found, approved=approved)
     _, hardware, nics, disks = kept.parts
     assert isinstance(hardware.serial, str | None)
     assert isinstance(hardware.memory_mib, int | None)
