@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import salt.utils.event
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Sink = Callable[[Sequence[Hint]], None]
+Running = Callable[[Collection[str]], set[tuple[str, str]]]
+"""Which (job id, node) pairs of these job ids are running."""
 CAPACITY = 200_000
 BATCH = 500
 _RETRY_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -74,16 +76,23 @@ class BusReader:
     (ids are in the hints). At most CAPACITY hints wait in memory; beyond that the newest are dropped
     and the log says how many. ``stored(jid, node)`` tells when a job's return is in the job cache:
     Salt fires the event of a return a moment before it stores it, so these hints wait for that.
+    ``running`` tells which jobs are racksalt's: hints of other jobs are dropped before anything else,
+    since every minion returns jobs all day and may fire any number of such events.
     """
 
     def __init__(
-        self, opts: Opts, sink: Sink, *, stored: Callable[[str, str], bool] | None = None
+        self,
+        opts: Opts,
+        sink: Sink,
+        *,
+        stored: Callable[[str, str], bool] | None = None,
+        running: Running | None = None,
     ) -> None:
         self._opts = opts
         self._sink = sink
-        self._stored = stored
+        self._stored, self._running = stored, running
         self._queue: deque[Hint] = deque()
-        self._waiting: list[tuple[float, Hint]] = []
+        self._waiting: dict[tuple[str, str], tuple[float, Hint]] = {}
         self._more = threading.Event()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -140,6 +149,8 @@ class BusReader:
             batch = self._batch()
             if batch:
                 self._hand_in(batch)
+            elif self._queue:
+                continue
             elif self._stop.is_set():
                 return
             else:
@@ -148,21 +159,31 @@ class BusReader:
 
     def _batch(self) -> list[Hint]:
         """Return up to BATCH hints that are ready."""
-        batch: list[Hint] = []
-        while self._queue and len(batch) < BATCH:
-            hint = self._queue.popleft()
-            if hint.kind == "returned" and self._stored is not None:
-                self._waiting.append((time.monotonic() + _STORED_WITHIN_S, hint))
-            else:
-                batch.append(hint)
-        late: list[tuple[float, Hint]] = []
-        for deadline, hint in self._waiting:
-            if self._is_stored(hint) or deadline <= time.monotonic() or self._stop.is_set():
-                batch.append(hint)
-            else:
-                late.append((deadline, hint))
-        self._waiting = late
-        return batch
+        taken = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+        returned = {(hint.data["jid"], hint.node): hint for hint in taken if _is_return(hint)}
+        deadline = time.monotonic() + _STORED_WITHIN_S
+        for pair in self._ours(returned):
+            self._waiting.setdefault(pair, (deadline, returned[pair]))
+        ready = [
+            pair
+            for pair, (deadline, hint) in self._waiting.items()
+            if self._is_stored(hint) or deadline <= time.monotonic() or self._stop.is_set()
+        ]
+        return [
+            *(hint for hint in taken if not _is_return(hint)),
+            *(self._waiting.pop(pair)[1] for pair in ready),
+        ]
+
+    def _ours(self, pairs: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Return those (job id, node) pairs that are running; a database that is away drops none."""
+        if self._running is None or not pairs:
+            return list(pairs)
+        try:
+            running = self._running({jid for jid, _ in pairs})
+        except Exception:
+            log.debug("the running jobs could not be looked up", exc_info=True)
+            return list(pairs)
+        return [pair for pair in pairs if pair in running]
 
     def _is_stored(self, hint: Hint) -> bool:
         """Ask the job cache; a job cache that fails is no reason to hold the hint back."""
@@ -189,3 +210,8 @@ class BusReader:
             else:
                 self.written += len(batch)
                 return
+
+
+def _is_return(hint: Hint) -> bool:
+    """Say whether the hint tells of a returned job."""
+    return hint.kind == "returned"

@@ -11,6 +11,7 @@ from racksalt.adapters.salt_bus import BusReader
 from racksalt.adapters.salt_jobs import SaltJobs
 from racksalt.boot.tokens import key_sha256
 from racksalt.model.event import Event
+from racksalt.store.job_reads import running_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -129,7 +130,7 @@ def serve(
     inbox = Inbox(
         store, conductor.poke, conductor.returned, conductor.world.keys, conductor.connected
     )
-    reader = BusReader(opts, inbox, stored=stored)
+    reader = BusReader(opts, inbox, stored=stored, running=lambda jids: running_jobs(store, jids))
     reader.start()
     start()
     log.info("the conductor is at work")

@@ -125,6 +125,45 @@ def test_a_return_that_is_never_stored_is_told_all_the_same(reader, monkeypatch)
     wait_for(lambda: again)
 
 
+def test_returns_of_jobs_that_no_node_runs_are_dropped_unseen(reader):
+    """Any minion can fire them without end: they cost one question for a batch, and no file is looked at."""
+    looked, asked, told = [], [], []
+
+    def running(jids):
+        asked.append(len(jids))
+        return {(JID, "n1")}
+
+    go = threading.Event()
+    reading = reader(
+        lambda batch: go.wait(5) and told.extend(batch),
+        stored=lambda jid, node: looked.append((jid, node)) or True,
+        running=running,
+    )
+    reading._take(event(0))
+    for number in range(300):
+        reading._take({"tag": f"salt/job/{number:020d}/ret/n1", "data": {}})
+        reading._take({"tag": f"salt/job/{JID}/ret/n2", "data": {}})
+        reading._take(RETURNED)
+    reading._take(event(1))
+    go.set()
+    wait_for(lambda: [hint.name for hint in told].count("moved") == 2)
+    wait_for(lambda: [hint.kind for hint in told].count("returned") >= 1)
+    assert set(looked) == {(JID, "n1")}
+    assert len(looked) <= len(asked) <= 4
+
+
+def test_a_database_that_is_away_drops_no_return(reader):
+    """What cannot be sorted out is handed on."""
+    told = []
+
+    def running(jids):
+        raise StoreError("locked")
+
+    reading = reader(told.extend, stored=lambda *_: True, running=running)
+    reading._take(RETURNED)
+    wait_for(lambda: told)
+
+
 def test_announcing_without_a_bus_is_no_error(tmp_path, caplog):
     """A transition that cannot be published is told in the log, and nothing else happens."""
     opts = {"sock_dir": str(tmp_path), "ipc_mode": "ipc"}
