@@ -93,3 +93,12 @@ def test_the_core_reads_no_clock_and_no_environment(folder):
         )
     ]
     assert not found
+
+
+def test_every_part_of_racksalt_has_its_layer():
+    """A new module or package is put into the layers of .importlinter, or its imports go unchecked."""
+    parts = {
+        path.parts[1].removesuffix(".py") for path in source.under("racksalt", suffix=".py")
+    } - {"__init__", "saltext"}
+    layers = source.text(source.Path(".importlinter")).split("[importlinter:contract:core]")[0]
+    assert parts <= set(re.findall(r"racksalt\.(\w+)", layers))
