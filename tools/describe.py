@@ -137,7 +137,9 @@ def _functions(path: Path) -> Iterator[str]:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
             summary = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
-            yield f"| `{name}.{node.name}({ast.unparse(node.args)})` | {summary} |"
+            # A function named like a built-in one has an underscore that Salt takes off (__func_alias__).
+            called = node.name.removesuffix("_")
+            yield f"| `{name}.{called}({ast.unparse(node.args)})` | {summary} |"
 
 
 def salt_functions(folder: Path) -> str:

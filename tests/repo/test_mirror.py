@@ -27,6 +27,9 @@ ELSEWHERE: dict[str, str] = {
     "racksalt/model/event.py": "fields only: no code that could be wrong",
     "racksalt/model/node.py": "fields only: no code that could be wrong",
     "racksalt/model/place.py": "fields only: no code that could be wrong",
+    "racksalt/conductor/desired.py": "tests/functional/runners/test_racksalt_runner.py",
+    "racksalt/adapters/salt_client.py": "tests/integration/test_salt_jobs.py",
+    "racksalt/adapters/salt_runner.py": "tests/functional/runners/test_racksalt_runner.py",
     "racksalt/conductor/ports.py": "protocols and records: no code that could be wrong",
 }
 
