@@ -132,7 +132,12 @@ class BusReader:
     def _take(self, event: dict[str, Any]) -> None:
         """Append one event's hint, if it is one."""
         self.read += 1
-        hint = hint_of(event["tag"], event["data"], time.time())
+        try:
+            hint = hint_of(event["tag"], event["data"], time.time())
+        except Exception:
+            # Whoever fired it must not make the reader miss what comes meanwhile.
+            log.exception("an event of the bus makes no sense")
+            return
         if hint is None:
             return
         if len(self._queue) >= CAPACITY:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -19,6 +20,9 @@ ID_CHARS = 200
 _EVENT_ID = re.compile(r"[A-Za-z0-9_.:@-]{1,128}")
 _PROOF = re.compile(r"[0-9a-f]{64}")
 _KEY_BYTES = 16_384
+_DEPTH = 16
+_OURS = frozenset({"event_id", "refused", "noted", "effects"})
+"""What only racksalt itself may put into an event's data: it chooses the journal entry's kind and words."""
 
 HintKind = Literal["event", "proof", "started", "returned"]
 
@@ -75,8 +79,8 @@ def _node_event(tag: str, inbound: wire.Inbound, payload: dict[str, Any], at: fl
         node=inbound.node,
         name=inbound.event,
         at=at,
-        actor=str(payload.get("id", ""))[:128],
-        data=_bounded({key: value for key, value in data.items() if key != "event_id"}),
+        actor=_name(payload.get("id")),
+        data=_bounded({key: value for key, value in data.items() if key not in _OURS}),
     )
 
 
@@ -88,7 +92,7 @@ def _proof(payload: dict[str, Any], at: float) -> Hint | None:
     grains = payload.get("autosign_grains")
     proof = grains.get("racksalt_proof") if isinstance(grains, dict) else None
     act = str(payload.get("act", ""))[:32]
-    if len(key) > _KEY_BYTES or act == "accept":
+    if len(key) > _KEY_BYTES or not key.isascii() or act == "accept":
         return None
     pem = key.replace("\r\n", "\n").strip()
     fits = isinstance(proof, str) and bool(_PROOF.fullmatch(proof))
@@ -113,14 +117,37 @@ def _bus_id(node: str, event_id: str) -> str:
 
 def _bounded(data: dict[str, Any]) -> dict[str, Any]:
     """Return JSON-able data of a bounded size; what is too big is named, not kept."""
-    text = json.dumps(data, sort_keys=True, default=str)
-    if len(text) > DATA_BYTES:
-        return {"truncated_bytes": len(text)}
-    kept: dict[str, Any] = json.loads(text)
-    return kept
+    kept: dict[str, Any] = _plain(data)
+    size = len(json.dumps(kept))
+    return {"truncated_bytes": size} if size > DATA_BYTES else kept
 
 
 def _digest(tag: str, payload: dict[str, Any]) -> str:
     """Return the same text for the same event read twice; its time stamp tells repeats apart."""
-    text = json.dumps([tag, payload], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
+    text = json.dumps([tag, _plain(payload)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Return what any database keeps as JSON, whatever came over the bus: odd values become text."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, dict) and depth < _DEPTH:
+        return {_text(key): _plain(one, depth + 1) for key, one in value.items()}
+    if isinstance(value, list | tuple) and depth < _DEPTH:
+        return [_plain(one, depth + 1) for one in value]
+    return _text(value if not isinstance(value, dict | list | tuple) else "…")
+
+
+def _text(value: Any) -> str:
+    """Return text without NUL and without halves of characters."""
+    return str(value).replace("\x00", "").encode(errors="replace").decode()
+
+
+def _name(value: Any) -> str:
+    """Return a claimed name such that it fits a table and a line."""
+    return (
+        "".join(c for c in _text(value)[:128] if c.isprintable()) if isinstance(value, str) else ""
+    )

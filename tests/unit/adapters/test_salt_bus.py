@@ -77,6 +77,16 @@ def test_a_batch_is_handed_in_until_it_is_taken(reader):
     assert [hint.id for hint in taken] == ["bus:n1:1"]
 
 
+def test_an_event_that_makes_no_sense_stops_nothing(reader, caplog):
+    """The reader goes on with the next one."""
+    told = []
+    reading = reader(told.extend)
+    reading._take({"tag": None, "data": {}})
+    reading._take(event(1))
+    wait_for(lambda: told)
+    assert "makes no sense" in caplog.text
+
+
 def test_memory_is_bounded(reader, monkeypatch, caplog):
     """Beyond the bound the newest hints are dropped, counted and told."""
     monkeypatch.setattr(salt_bus, "CAPACITY", 10)

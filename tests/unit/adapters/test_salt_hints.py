@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import pytest
 
@@ -131,3 +132,41 @@ def test_large_and_odd_data_is_bounded():
     assert set(large.data) == {"truncated_bytes"}
     odd = hint_of(TAG, {"data": {"a": b"\xff", "b": {1, 2}}}, 1.0)
     assert all(isinstance(value, str) for value in odd.data.values())
+
+
+@pytest.mark.parametrize("key", ["refused", "noted", "effects"])
+def test_an_event_cannot_choose_its_journal_entry(key):
+    """What racksalt says of its own decisions is taken out of what others send."""
+    hint = hint_of(TAG, {"data": {key: "by the operator", "rack": "r2"}}, 1.0)
+    assert hint.data == {"rack": "r2"}
+
+
+def nested(depth):
+    """Return a list in a list, and so on."""
+    return [nested(depth - 1)] if depth else []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {b"bytes": 1},
+        {1: 1, "a": 2, None: 3},
+        {"a": float("nan"), "b": float("-inf")},
+        {"a": nested(500)},
+        {"a": "half \ud800 and \x00", "\x00": 1},
+        {"a": 2**80, "b": {"c": (1, b"\xff")}},
+    ],
+)
+def test_whatever_is_sent_can_be_kept_by_any_database(data):
+    """Odd keys, numbers that are none, deep nests and broken text stop neither reader nor writer."""
+    hint = hint_of(TAG, {"id": "n\x00\n2", "data": data}, 1.0)
+    text = json.dumps(hint.data, allow_nan=False)
+    assert "\\u0000" not in text
+    assert "\\ud800" not in text
+    assert hint.actor == "n2"
+    assert hint.id == hint_of(TAG, {"id": "n\x00\n2", "data": data}, 2.0).id
+
+
+def test_a_key_that_is_no_text_is_no_hint():
+    """A public key is ASCII; its digest can be taken."""
+    assert hint_of("salt/auth", auth(pub="\ud800"), 1.0) is None
