@@ -33,6 +33,14 @@ OUT = t.outbox.c
 CONDUCTOR = "conductor/"
 """How the marks begin that say when a conductor was last alive."""
 
+PROOFS, PROOFS_S = 8, 3600.0
+"""How many enrolment proofs of one node are kept, and for how long."""
+
+_PROOFS = (
+    select(t.proofs.c.node, t.proofs.c.key_sha256, t.proofs.c.seen_at)
+    .where(t.proofs.c.node.in_(IDS))
+    .order_by(t.proofs.c.node, t.proofs.c.seen_at.desc(), t.proofs.c.key_sha256)
+)
 _NODES = query(Node).where(t.nodes.c.id.in_(IDS))
 _BOOTS = query(Boot).where(t.boots.c.node.in_(IDS))
 _HARDWARE = query(Hardware).where(t.hardware.c.node.in_(IDS))
@@ -206,10 +214,22 @@ class Transaction:
         return [event_of(row) for row in rows]
 
     def proofs_put(self, proofs: Sequence[dict[str, Any]]) -> None:
-        """Keep enrolment proofs {node, key_sha256, proof, seen_at}; the newest of a key wins."""
+        """Keep enrolment proofs {node, key_sha256, proof, seen_at}; the newest of a key wins.
+
+        Anybody can send any number: of a node, the PROOFS newest of its last PROOFS_S seconds are kept.
+        """
         for proof in proofs:
             self.remove(t.proofs, node=proof["node"], key_sha256=proof["key_sha256"])
             self.insert(t.proofs, [proof])
+        kept: dict[str, list[float]] = {}
+        for row in self.connection.execute(
+            _PROOFS, {"ids": list({proof["node"] for proof in proofs})}
+        ).all():
+            seen = kept.setdefault(row.node, [])
+            if len(seen) >= PROOFS or (seen and row.seen_at < seen[0] - PROOFS_S):
+                self.remove(t.proofs, node=row.node, key_sha256=row.key_sha256)
+            else:
+                seen.append(row.seen_at)
 
     # Outbox: what is still to be done.
 

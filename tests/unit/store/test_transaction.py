@@ -233,3 +233,29 @@ def test_rows_of_many_nodes_come_by_node(store):
         assert (set(tx.bmcs(ids)), set(tx.hardware(ids))) == ({"n2"}, {"n1"})
         assert {node: len(boots) for node, boots in tx.boots(ids).items()} == {"n1": 2}
         assert tx.nodes([]) == {}
+
+
+def proof_row(number, seen_at, node="n1"):
+    """Return a proof's row."""
+    return {"node": node, "key_sha256": f"{number:064d}", "proof": "a" * 64, "seen_at": seen_at}
+
+
+def test_of_a_nodes_proofs_the_newest_few_are_kept(store):
+    """Whoever signs in with a new key each time fills no table, and drives out no other node's proof."""
+    with store.write() as tx:
+        tx.proofs_put([proof_row(1, NOW, "n2")])
+    for start in (0, 500):
+        with store.write() as tx:
+            tx.proofs_put([proof_row(n, NOW + n) for n in range(start, start + 500)])
+    kept = store.proofs(["n1", "n2"])
+    assert {int(key) for node, key in kept if node == "n1"} == set(range(992, 1000))
+    assert [node for node, _ in kept].count("n2") == 1
+
+
+def test_old_proofs_of_a_node_go_when_a_new_one_comes(store):
+    """An hour is more than any key waits between two sign-ins; the same key's proof is replaced."""
+    with store.write() as tx:
+        tx.proofs_put([proof_row(1, NOW), proof_row(2, NOW + 3000)])
+        tx.proofs_put([proof_row(3, NOW + 4000), proof_row(3, NOW + 4001)])
+        tx.proofs_put([])
+    assert {int(key) for _, key in store.proofs(["n1"])} == {2, 3}
