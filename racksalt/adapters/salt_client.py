@@ -6,6 +6,7 @@ return before it stores it, while any accepted minion can fire an event that loo
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ from racksalt.model.errors import AgentUnreachableError, NotFoundError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 Opts = dict[str, Any]
 PUBLISH_TIMEOUT_S = 10
@@ -105,15 +108,15 @@ class SaltClient:
         """
         missing, answers, jids = set(nodes), dict[str, Any](), list[str]()
         deadline = time.monotonic() + timeout_s
-        while missing:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                break
-            try:
+        try:
+            while missing and (left := deadline - time.monotonic()) > 0:
                 jids.append(self.publish(sorted(missing), fun, arg, listen=True))
-            except NotFoundError:
-                break
-            self._gather(jids, missing, answers, time.monotonic() + min(left, ASK_AGAIN_S))
+                self._gather(jids, missing, answers, time.monotonic() + min(left, ASK_AGAIN_S))
+        except NotFoundError:
+            log.debug("nobody is left to ask of %s", missing)
+        finally:
+            # A subscriber that does not read until it asks again would pile up events in the master.
+            self.local().event.close_pub()
         return {node: ret.get("return") for node, ret in answers.items() if not ret.get("retcode")}
 
     def _gather(
