@@ -33,11 +33,13 @@ class FakeMachine:
     power: str = "off"
     slow_off: int = 0
     slow_on: int = 0
+    ons: int = 0
     error: Exception | None = None
     pending: list = field(default_factory=list)
 
     def begin(self, wanted, looks):
         """Start to change; the same again changes nothing."""
+        self.ons += wanted == "on"
         if not self.pending or self.pending[0][0] != wanted:
             self.pending = [(wanted, looks)]
 

@@ -9,6 +9,7 @@ import time
 from racksalt.model.event import Event
 
 PAUSE_S = 0.01
+ANSWERING = ("commissioning", "installing", "enrolling", "releasing", "retiring")
 
 
 class Machines:
@@ -31,34 +32,37 @@ class Machines:
 
     def _run(self):
         while not self._end.wait(PAUSE_S):
-            for node in self.conductor.store.nodes():
-                self._live(node)
+            nodes = [n for n in self.conductor.store.nodes() if self._boots(n.id)]
+            if nodes:
+                self._boot(nodes)
 
-    def _live(self, node):
-        machine = self.world.power.of(node.id)
-        if machine.look() != "on" or not self._was_cycled(node.id):
-            return
+    def _boots(self, node):
+        return self.world.power.of(node).look() == "on" and self._was_cycled(node)
+
+    def _boot(self, nodes):
+        """Let machines ask for their scripts, come up and say so; all of them at once."""
         try:
-            outcome = self._tell(node.id, "boot_requested", address="10.0.0.1")
-            if node.state in ("commissioning", "installing", "releasing", "retiring"):
-                self._tell(node.id, "agent_answered", boot=outcome.node.boot)
-            self.world.jobs.up.add(node.id)
-            if node.state == "enrolling":
-                self._tell(node.id, "agent_answered", boot=outcome.node.boot)
-        except Exception:  # noqa: BLE001  the conductor ended in the middle: the machine asks again
-            self.booted.pop(node.id, None)
+            asked = [self._event(node.id, "boot_requested", address="10.0.0.1") for node in nodes]
+            outcomes = self.conductor.handle(asked, 20)
+            up = [outcome.node for outcome in outcomes if outcome.node.state in ANSWERING]
+            answers = [self._event(node.id, "agent_answered", boot=node.boot) for node in up]
+            self.conductor.handle(answers, 20)
+            self.world.jobs.up.update(node.id for node in nodes)
+        except Exception:  # noqa: BLE001  the conductor ended in the middle: the machines ask again
+            for node in nodes:
+                self.booted.pop(node.id, None)
 
     def _was_cycled(self, node):
         """Say whether the machine was switched on since it last booted."""
-        times = self.world.power.calls(node).count("on")
+        times = self.world.power.of(node).ons
         fresh = times > self.booted.get(node, 0)
         if fresh:
             self.world.jobs.up.discard(node)
             self.booted[node] = times
         return fresh
 
-    def _tell(self, node, name, **data):
-        event = Event(
+    def _event(self, node, name, **data):
+        return Event(
             id=f"machine:{id(self)}:{next(self._ids)}",
             node=node,
             name=name,
@@ -66,4 +70,3 @@ class Machines:
             source="boot",
             data=data,
         )
-        return self.conductor.handle_wait(event, 5)
