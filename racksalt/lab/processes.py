@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import select
 import signal
 import socket
@@ -17,6 +18,9 @@ from types import TracebackType
 from typing import IO, Any
 
 from typing_extensions import Self
+
+PORTS = (10_240, 32_768)
+"""First port and end: above the services', below the ephemeral ones of Linux (ip_local_port_range)."""
 
 
 class LabError(RuntimeError):
@@ -124,13 +128,18 @@ def _close(pipe: IO[bytes] | None) -> None:
 
 
 def free_ports(count: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> list[int]:
-    """Return ports of loopback that are free now; all are held until the last one is found."""
+    """Return ports of loopback that are free now, below those that the kernel hands out by itself.
+
+    So no outgoing connection takes one of them before the one it is meant for has bound it.
+    """
     with contextlib.ExitStack() as held:
-        ports = []
-        for _ in range(count):
+        ports: list[int] = []
+        while len(ports) < count:
+            port = random.randrange(*PORTS)
             one = held.enter_context(socket.socket(socket.AF_INET, kind))
-            one.bind(("127.0.0.1", 0))
-            ports.append(int(one.getsockname()[1]))
+            with contextlib.suppress(OSError):
+                one.bind(("127.0.0.1", port))
+                ports.append(port)
         return ports
 
 

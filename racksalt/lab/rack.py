@@ -53,9 +53,15 @@ class Rack:
     ) -> None:
         self.root = root
         settings_file = root / "racksalt.yaml"
-        self.master = LabMaster(root / "m", settings_file, overrides=dict(master_overrides or {}))
+        boot, graphql, publish, requests = free_ports(4)
+        self.master = LabMaster(
+            root / "m",
+            settings_file,
+            publish_port=publish,
+            ret_port=requests,
+            overrides=dict(master_overrides or {}),
+        )
         self.master.prepare()
-        boot, graphql = free_ports(2)
         about_master = {
             "master": self.master.address,
             "master_publish_port": self.master.publish_port,
