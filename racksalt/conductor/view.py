@@ -122,7 +122,10 @@ def _conflicts(view: View, event: Event) -> bool:
     if not isinstance(inventory, Mapping) or view.hardware is None:
         return False
     serials = normalise_serial(view.hardware.serial), normalise_serial(_word(inventory, "serial"))
-    uuids = normalise_uuid(view.hardware.system_uuid), normalise_uuid(_word(inventory, "system_uuid"))
+    uuids = (
+        normalise_uuid(view.hardware.system_uuid),
+        normalise_uuid(_word(inventory, "system_uuid")),
+    )
     other_serial = None not in serials and str(serials[0]).lower() != str(serials[1]).lower()
     other_uuid = None not in uuids and not same_uuid(str(uuids[0]), str(uuids[1]))
     return other_serial or other_uuid
