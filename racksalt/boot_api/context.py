@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from racksalt.boot.identity import Claim, Known, normalise_serial, normalise_uuid, swapped
 from racksalt.boot_api.batch import Batcher
 from racksalt.boot_api.errors import RateLimitedError
-from racksalt.boot_api.limits import Sampler, TokenBuckets
+from racksalt.boot_api.limits import Recent, Sampler, TokenBuckets
 from racksalt.conductor.view import View
 from racksalt.model.errors import RacksaltError
 from racksalt.model.event import Event
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from racksalt.store import Store
 
 LOG = logging.getLogger(__name__)
+NOBODY = "unknown-machines"
+"""What the journal calls those that were turned away, in the entry that counts them."""
 
 
 class Takes(Protocol):
@@ -55,8 +57,14 @@ class Limits:
     """MACs that are not known yet, all together: each may become a node."""
     unknown_burst: float = 2000.0
     boot_rate: float = 0.2
-    """Boot requests of one node: each is a row of the journal, and a boot takes half a minute."""
+    """Boot requests that are journalled, of one node and one address. All addresses to which the
+    node's present boot was not given share one such budget: whoever forges requests can use up no
+    other than that."""
     boot_burst: float = 20.0
+    repeat_s: float = 60.0
+    """How long a boot request that came to the same as the address's last one is not journalled."""
+    turned_away_per_minute: int = 10
+    """Unknown machines beyond the site's limit that are journalled; the rest becomes one summary."""
     node_rate: float = 5.0
     """Accepted reports of one node: each is a row of the journal."""
     node_burst: float = 100.0
@@ -99,18 +107,28 @@ class Context:
         self.views = Batcher[str, View | None](self._views, self.threads)
         self.by_address = TokenBuckets[str](limits.address_rate, limits.address_burst)
         self.unknown = TokenBuckets[None](limits.unknown_rate, limits.unknown_burst)
-        self.boots_of_node = TokenBuckets[str](limits.boot_rate, limits.boot_burst)
+        self.boot_requests = TokenBuckets[tuple[str, str]](limits.boot_rate, limits.boot_burst)
+        self.answered = Recent[tuple[str, str], tuple[object, ...]](limits.repeat_s)
         self.by_node = TokenBuckets[str](limits.node_rate, limits.node_burst)
         self.refusals = Sampler[str](limits.refusals_per_minute)
         self.turned_away = Sampler[str](1)
+        self.crowd = Sampler[str](limits.turned_away_per_minute)
+        self.full = False
+        """Whether the last unknown machine was turned away."""
 
     def close(self) -> None:
         """Stop the reader threads."""
         self.threads.shutdown(wait=False)
 
-    def boots(self, state: str) -> BootEnvironment:
-        """Return what PXE gives to a node in this state; ``hold`` for a state that is no more."""
-        found = self.machine.states.get(state)
+    def boots(self, node: Node) -> BootEnvironment:
+        """Return what PXE gives to this node: its own disk where it runs from that, else its state's.
+
+        A node that ran from its own disk when its problem arose goes on doing so. A state that is
+        no more gives ``hold``.
+        """
+        if node.boot_environment == "local":
+            return "local"
+        found = self.machine.states.get(node.state)
         return found.boots if found else "hold"
 
     def throttle(self, address: str) -> None:
@@ -141,6 +159,9 @@ class Context:
         for node, count in self.refusals.passed(now):
             why = f"{count} more refusals in {self.refusals.window_s:.0f} s, not listed one by one"
             await self._journal(node, "refusals_summarised", why, {})
+        for _, count in self.crowd.passed(now):
+            why = f"{count} more unknown machines turned away in {self.crowd.window_s:.0f} s"
+            await self._journal(NOBODY, "refusals_summarised", why, {})
 
     async def _journal(self, node: str, event: str, why: str, detail: dict[str, Any]) -> None:
         told = Event(

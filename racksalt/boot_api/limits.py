@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
+Value = TypeVar("Value")
 MAX_KEYS = 20_000
 """Sources remembered at once; the longest silent is forgotten first (about 3 MB in all)."""
 
@@ -32,6 +33,27 @@ class TokenBuckets(Generic[Key]):
         if len(self._levels) > self._max_keys:
             self._levels.popitem(last=False)
         return 0.0 if granted else (1.0 - level) / self.rate_per_s
+
+
+class Recent(Generic[Key, Value]):
+    """Remembers for ``window_s`` what a key came to, so that the same again need not be written down."""
+
+    def __init__(self, window_s: float, max_keys: int = MAX_KEYS) -> None:
+        self.window_s = window_s
+        self._max_keys = max_keys
+        self._kept: OrderedDict[Key, tuple[float, Value]] = OrderedDict()
+
+    def keep(self, key: Key, value: Value, now: float) -> None:
+        """Remember ``value``; the oldest key is forgotten when there are too many."""
+        self._kept.pop(key, None)
+        self._kept[key] = (now, value)
+        if len(self._kept) > self._max_keys:
+            self._kept.popitem(last=False)
+
+    def same(self, key: Key, value: Value, now: float) -> bool:
+        """Say whether the key came to exactly this within the window."""
+        since, kept = self._kept.get(key, (now, None))
+        return kept == value and now - since < self.window_s
 
 
 @dataclass(slots=True)

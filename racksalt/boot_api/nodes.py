@@ -164,7 +164,7 @@ class Nodes:
 
     async def _enrolment(self, _request: Request, caller: Caller) -> dict[str, Any]:
         node, boot = caller.node, caller.boot
-        if boot.environment != "installer" or self._context.boots(node.state) != "installer":
+        if boot.environment != "installer" or self._context.boots(node) != "installer":
             raise ForbiddenError(
                 f"no enrolment token in environment {boot.environment!r}, state {node.state!r}",
                 "only the installer asks for one, while the node is being installed",

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from racksalt.boot import identity, script, tokens
+from racksalt.boot_api.context import NOBODY
 from racksalt.boot_api.errors import RateLimitedError
 from racksalt.model.errors import InvalidInputError, NotFoundError, RacksaltError
 from racksalt.model.event import Event
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
     from racksalt.boot_api.context import Context
     from racksalt.conductor.handle import Outcome
     from racksalt.conductor.view import View
-    from racksalt.model.node import Boot, BootEnvironment
+    from racksalt.model.node import Boot, BootEnvironment, Node
 
 LOG = logging.getLogger(__name__)
 MAX_QUERY = 512
+FULL = "no more unknown machines are taken in at present"
 SCRIPT_TYPE = "text/plain; charset=utf-8"
 
 
@@ -99,40 +101,77 @@ class Pxe:
             return _hold(asked, "the boot API met an error, its log says which")
 
     async def _serve(self, asked: Asked) -> str:
-        context = self._context
-        verdict = identity.decide(await context.identify.get(asked.claim), asked.claim)
+        verdict = await self._who(asked)
         if verdict.kind == "conflict" and verdict.node is not None:
             why = f"a machine that may not be this node asked for a boot: {'; '.join(verdict.reasons)}"
-            await context.refuse(verdict.node, "boot_requested", why, asked.data())
+            await self._context.refuse(verdict.node, "boot_requested", why, asked.data())
             return _hold(asked, f"this machine may not be {verdict.node}: a person must look")
         if verdict.node is None:
             return await self._unknown(asked)
-        view = await context.views.get(verdict.node) if asked.held else None
-        if view is not None and still_held(view, context.boots(view.node.state), asked.address):
-            return _hold(asked, f"{view.node.id} is {view.node.state}")
         return await self._known(asked, verdict.node)
+
+    async def _who(self, asked: Asked) -> identity.Verdict:
+        return identity.decide(await self._context.identify.get(asked.claim), asked.claim)
 
     async def _unknown(self, asked: Asked) -> str:
         """Enrol a machine that nobody has seen, within the limits."""
         context, mac = self._context, asked.claim.mac
-        now = context.monotonic()
-        full = "no more unknown machines are taken in at present"
+        now, node = context.monotonic(), f"node-{mac.replace(':', '')}"
         if context.turned_away.active(mac, now):
-            return _hold(asked, full)
+            return _hold(asked, FULL)
         if context.unknown.wait_s(None, now):
             return _hold(asked, "many unknown machines at once, wait for your turn")
-        outcome = await context.conductor.submit(self._event(asked, f"node-{mac.replace(':', '')}"))
-        if isinstance(outcome.error, NotFoundError):
+        if await context.views.get(node) is not None:
+            return await self._namesake(asked, node)
+        probing = context.full
+        if probing and not context.crowd.admit(NOBODY, now):
+            return _hold(asked, FULL)
+        outcome = await context.conductor.submit(self._event(asked, node))
+        context.full = isinstance(outcome.error, NotFoundError)
+        if context.full:
             # Journalled once by the conductor; for the next minute only counted.
             context.turned_away.admit(mac, now)
-            return _hold(asked, full)
+            if not probing:
+                context.crowd.admit(NOBODY, now)
+            return _hold(asked, FULL)
         return await self._told(asked, outcome)
 
-    async def _known(self, asked: Asked, node: str) -> str:
-        context = self._context
-        if context.boots_of_node.wait_s(node, context.monotonic()):
-            return _hold(asked, f"{node} asks for a boot again and again")
-        outcome = await context.conductor.submit(self._event(asked, node))
+    async def _namesake(self, asked: Asked, node: str) -> str:
+        """Answer a machine whose MAC gave a node its id that does not own this MAC."""
+        verdict = await self._who(asked)
+        if verdict.kind == "match" and verdict.node is not None:
+            # It was enrolled since its first look-up, by a request of its own.
+            return await self._known(asked, verdict.node)
+        why = (
+            "a machine asked for a boot with the MAC that this node is named after and has no more"
+        )
+        await self._context.refuse(node, "boot_requested", why, asked.data())
+        return _hold(asked, f"another machine is {node}: a person must look")
+
+    async def _known(self, asked: Asked, name: str) -> str:
+        """Answer a node: by an event where the request may change something, else from the store.
+
+        No limit keeps a node from what its state gives it. Over the limit it is only not journalled.
+        """
+        context, key = self._context, (name, asked.address)
+        view = await context.views.get(name)
+        if view is None:
+            return _hold(asked, f"{name} is no more")
+        wanted, now = context.boots(view.node), context.monotonic()
+        if asked.held and still_held(view, wanted, asked.address):
+            return _hold(asked, f"{name} is {view.node.state}")
+        needed = begins(view, wanted)
+        if not needed and context.answered.same(key, marks(view.node, view.boot, view.now), now):
+            return await self._script(asked, view.node, view.boot)
+        own = needed or (view.boot is not None and view.boot.taken_by == asked.address)
+        if context.boot_requests.wait_s(key if own else (name, ""), now):
+            if needed and wanted != "local":
+                return _hold(asked, f"{name} asks for a boot again and again")
+            return await self._script(asked, view.node, view.boot)
+        outcome = await context.conductor.submit(self._event(asked, name))
+        if outcome.node is not None:
+            came_to = marks(outcome.node, outcome.boot, context.clock())
+            context.answered.keep(key, came_to, context.monotonic())
         return await self._told(asked, outcome)
 
     def _event(self, asked: Asked, node: str) -> Event:
@@ -147,11 +186,14 @@ class Pxe:
         )
 
     async def _told(self, asked: Asked, outcome: Outcome) -> str:
-        """Return the script that the node's state asks for after the event."""
-        node, boot = outcome.node, outcome.boot
-        if node is None or outcome.error is not None:
+        """Return the script for a node after its event."""
+        if outcome.node is None or outcome.error is not None:
             return _hold(asked, outcome.error.message if outcome.error else "unknown machine")
-        environment = environment_of(self._context.boots(node.state), boot)
+        return await self._script(asked, outcome.node, outcome.boot)
+
+    async def _script(self, asked: Asked, node: Node, boot: Boot | None) -> str:
+        """Return the script that the node is to be given."""
+        environment = environment_of(self._context.boots(node), boot)
         if environment == "local":
             loader = f"{self._settings.images}/{asked.arch}/local.efi"
             return script.local_script(node.id, efi_loader_url=loader)
@@ -176,11 +218,32 @@ class Pxe:
         return script.installer_script(image, who, asked.ask_url)
 
 
-def environment_of(by_state: BootEnvironment, boot: Boot | None) -> BootEnvironment:
-    """Return what a node is to boot: what its state says, and among stages what its boot is for."""
-    if by_state in {"hold", "local"}:
-        return by_state
+def environment_of(wanted: BootEnvironment, boot: Boot | None) -> BootEnvironment:
+    """Return what a node is to boot: what ``Context.boots`` says, among stages what its boot is for."""
+    if wanted in {"hold", "local"}:
+        return wanted
     return boot.environment if boot is not None else "hold"
+
+
+def begins(view: View, wanted: BootEnvironment) -> bool:
+    """Say whether the request begins a boot or is the first of one, so that it must be an event.
+
+    After that event it is so no more: nobody can bring about many of these.
+    """
+    boot = view.boot
+    if wanted == "hold":
+        return False
+    if wanted == "local":
+        return boot is not None and boot.taken_by is None
+    if boot is None or boot.taken_by is None:
+        return True
+    return boot.redeemed_at is None and boot.expires_at <= view.now
+
+
+def marks(node: Node, boot: Boot | None, now: float) -> tuple[object, ...]:
+    """Return what decides over the answer; while it stays the same, so does the answer."""
+    life = (boot.taken_by, boot.redeemed_at is None, boot.expires_at > now) if boot else ()
+    return (node.state, node.boot, node.boot_environment, *life)
 
 
 def obstacle_of(boot: Boot, address: str, now: float) -> str:
@@ -194,16 +257,18 @@ def obstacle_of(boot: Boot, address: str, now: float) -> str:
     return ""
 
 
-def still_held(view: View, by_state: BootEnvironment, address: str) -> bool:
+def still_held(view: View, wanted: BootEnvironment, address: str) -> bool:
     """Say whether a machine in a hold script would be held again, so that nothing has happened.
 
     Only its first request was a boot; the machine that polls every few seconds for days would
     otherwise fill the journal.
     """
-    if by_state in {"hold", "local"}:
-        return by_state == "hold"
-    if view.boot is None or view.boot.expires_at <= view.now:
-        return False  # the event brings a new boot
+    if wanted in {"hold", "local"}:
+        return wanted == "hold"
+    if view.boot is None or begins(view, wanted):
+        return False
+    if view.boot.redeemed_at is not None and view.boot.taken_by == address:
+        return False  # it started again by itself: only an event makes the conductor see to that
     return bool(obstacle_of(view.boot, address, view.now))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from racksalt.boot import script
-from racksalt.boot_api.context import Limits
+from racksalt.boot_api.context import NOBODY, Limits
 from racksalt.boot_api.nodes import CONFIGURATION
 from racksalt.boot_api.reports import _BY_AGENT, MAX_BODY_BYTES
 
@@ -22,6 +22,9 @@ def test_the_limits_are_those_of_the_code():
     assert f"{limits.node_rate:.0f} reports a second ({limits.node_burst:.0f} at once)" in FLAT
     every_s = 1 / limits.boot_rate
     assert f"one boot request in {every_s:.0f} seconds ({limits.boot_burst:.0f} at once)" in FLAT
+    assert f"journalled once in {limits.repeat_s:.0f} seconds" in FLAT
+    assert f"{limits.turned_away_per_minute} are journalled each minute" in FLAT
+    assert f"of `{NOBODY}`" in FLAT
     assert (
         f"{limits.unknown_rate:.0f} requests a second ({limits.unknown_burst:.0f} at once)" in FLAT
     )

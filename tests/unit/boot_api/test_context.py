@@ -10,6 +10,7 @@ from racksalt.boot.identity import Known, claim, swapped
 from racksalt.boot_api.context import Limits, is_loopback, sort_out
 from racksalt.boot_api.errors import RateLimitedError
 from tests.support.boot_site import a_site
+from tests.support.builders import a_node
 
 UUID = "4c4c4544-0051-3010-8057-b7c04f4d3533"
 
@@ -61,5 +62,13 @@ def test_identities_are_found_however_they_were_written(tmp_path):
 def test_a_state_that_is_no_more_is_held(tmp_path):
     """A node in a state that a site's change removed waits instead of booting something."""
     with a_site(tmp_path) as site:
-        assert site.context.boots("installing") == "installer"
-        assert site.context.boots("no_such_state") == "hold"
+        assert site.context.boots(a_node(state="installing")) == "installer"
+        assert site.context.boots(a_node(state="no_such_state")) == "hold"
+
+
+def test_a_node_on_its_own_disk_stays_there(tmp_path):
+    """What the node boots counts, not the name of its state: a problem is no reason to take it down."""
+    with a_site(tmp_path) as site:
+        assert site.context.boots(a_node(state="problem", boot_environment="local")) == "local"
+        assert site.context.boots(a_node(state="problem", boot_environment="hold")) == "hold"
+        assert site.context.boots(a_node(state="problem", boot_environment="live")) == "hold"

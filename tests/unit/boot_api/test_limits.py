@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from racksalt.boot_api.limits import Sampler, TokenBuckets
+from racksalt.boot_api.limits import Recent, Sampler, TokenBuckets
 
 
 def test_a_bucket_grants_its_burst_then_its_rate():
@@ -66,3 +66,22 @@ def test_a_sampler_is_bounded():
     assert [sampler.admit(key, 0) for key in ("a", "b", "c")] == [True, True, False]
     sampler.passed(60)
     assert sampler.admit("c", 60)
+
+
+def test_what_is_recent_is_known_for_its_window():
+    """The same value within the window is no news; another one is, and so is the same one later."""
+    recent = Recent(window_s=60)
+    assert not recent.same("a", 1, 0)
+    recent.keep("a", 1, 0)
+    assert recent.same("a", 1, 59)
+    assert not recent.same("a", 2, 59)
+    assert not recent.same("b", 1, 59)
+    assert not recent.same("a", 1, 60)
+
+
+def test_what_is_remembered_is_bounded():
+    """A flood of keys forgets the oldest."""
+    recent = Recent(window_s=60, max_keys=2)
+    for key in ("a", "b", "a", "c"):
+        recent.keep(key, 1, 0)
+    assert [recent.same(key, 1, 0) for key in ("a", "b", "c")] == [True, False, True]
