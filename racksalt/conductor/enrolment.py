@@ -18,6 +18,8 @@ from racksalt.store import Store
 from racksalt.store.boot_reads import nodes_with_boots
 
 Known = tuple[Node, tuple[Boot, ...]]
+AGAIN_S = 3.0
+"""How often a proven key that still waits is accepted again."""
 PATIENCE_S = 8.0
 """How long a pending key may wait for its proof to be seen before it is refused in the journal."""
 
@@ -34,11 +36,8 @@ class KeyCheck:
         keys = [(key, sha) for key in pending if (sha := _fingerprint(key)) is not None]
         names = list({key.node for key, _ in keys})
         proofs, nodes = self.store.proofs(names), nodes_with_boots(self.store, names)
-        self._first_seen = {
-            k: at
-            for k, at in self._first_seen.items()
-            if k in {(key.node, sha) for key, sha in keys}
-        }
+        waiting = {(key.node, sha) for key, sha in keys}
+        self._first_seen = {k: at for k, at in self._first_seen.items() if k in waiting}
         found = [
             self._one(key, sha, proofs.get((key.node, sha)), nodes.get(key.node))
             for key, sha in keys
@@ -50,9 +49,9 @@ class KeyCheck:
     ) -> Event | None:
         now = self.clock()
         node, boots = known or (None, ())
+        waits = now - self._first_seen.setdefault((key.node, sha), now)
         if proof is None:
-            since = self._first_seen.setdefault((key.node, sha), now)
-            if now - since < PATIENCE_S:
+            if waits < PATIENCE_S:
                 return None
             return self._refused(
                 key, sha, node, now, "no boot vouches for it: it came without a proof"
@@ -72,8 +71,10 @@ class KeyCheck:
         if node.state in ("declared", "discovering", "discovered"):
             # Its token is good, but nobody approved the machine yet; it is looked at again after that.
             return None
+        # Salt's master may put a key back that was accepted while it looked at it: then it is accepted again.
+        again = f":{int(now / AGAIN_S)}" if boot.key_sha256 == sha and waits >= AGAIN_S else ""
         return Event(
-            id=f"key:{node.id}:{sha}:{node.boot}",
+            id=f"key:{node.id}:{sha}:{node.boot}{again}",
             node=node.id,
             name="key_proven",
             at=now,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from racksalt.boot.tokens import derive, key_sha256, proof
-from racksalt.conductor.enrolment import PATIENCE_S, KeyCheck
+from racksalt.conductor.enrolment import AGAIN_S, PATIENCE_S, KeyCheck
 from racksalt.conductor.handle import handle
 from racksalt.conductor.ports import MinionKey
 from tests.support.builders import NOW, a_boot, a_node, the_rules
@@ -210,3 +210,13 @@ def test_the_answer_counts_once(site, check):
             handle(tx, check.events([pending()]), the_rules(), NOW)
     assert [e.event for e in site.history("n1")] == ["key_proven"]
     assert site.boots("n1")[0].key_sha256 == key_sha256(KEY)
+
+
+def test_a_key_that_salt_put_back_is_accepted_again(site, check):
+    """Salt's master may store a key as pending at the very moment at which it is accepted."""
+    seen(site, good())
+    for passed in (0, 1, AGAIN_S + 1, AGAIN_S + 1.1):
+        check.clock.now = NOW + passed
+        with site.write() as tx:
+            handle(tx, check.events([pending()]), the_rules(), NOW + passed)
+    assert [e.event for e in site.history("n1")] == ["key_proven", "key_proven"]
