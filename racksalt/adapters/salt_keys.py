@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
+import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+KEY_BYTES = 16_384
+_FILES = "localfs_key"
+_FOLDERS = (
+    ("rejected", "minions_rejected"),
+    ("pending", "minions_pre"),
+    ("accepted", "minions"),
+)
+
 
 def normalised(pem: str) -> str:
     """Return the public key with Unix line ends and no white space around it."""
@@ -45,17 +55,33 @@ class SaltKeys:
     def __init__(self, opts: Opts) -> None:
         self._opts = opts
         self._lock_file = Path(opts["cachedir"]) / "racksalt-keys.lock"
+        self._own = threading.local()
 
     def pending(self) -> list[MinionKey]:
-        """Return all keys that wait for acceptance; the denied ones of each node after its pending one."""
-        cache = self._cache()
-        waiting = [
-            name
-            for name, entry in cache.list_all("keys").items()
-            if (entry or {}).get("state") == "pending"
-        ]
-        names = dict.fromkeys(sorted(waiting) + sorted(cache.list("denied_keys")))
+        """Return all keys that wait for acceptance; the denied ones of each node after its pending one.
+
+        Costs as much as there are waiting keys, however many are accepted.
+        """
+        names = dict.fromkeys([*self._names("minions_pre"), *self._names("minions_denied")])
         return [key for name in names for key in self.get(name) if not key.accepted]
+
+    def _names(self, folder: str) -> list[str]:
+        """Return under which names keys lie in one folder of the key store, sorted."""
+        if self._opts["keys.cache_driver"] != _FILES:
+            if folder == "minions_denied":
+                return sorted(self._cache().list("denied_keys"))
+            entries = self._cache().list_all("keys").items()
+            return sorted(n for n, one in entries if (one or {}).get("state") == "pending")
+        try:
+            with os.scandir(self._folder(folder)) as found:
+                return sorted(one.name for one in found if one.is_file(follow_symlinks=False))
+        except FileNotFoundError:
+            return []
+
+    def _folder(self, name: str) -> Path:
+        """Return a folder of ``localfs_key``, where Salt's own driver looks for it."""
+        of_cluster = "cluster_pki_dir" if self._opts.get("cluster_id") else "pki_dir"
+        return Path(self._opts[of_cluster]) / name
 
     def get(self, node: str) -> list[MinionKey]:
         """Return the node's keys: accepted, pending and denied, the accepted one first."""
@@ -73,6 +99,8 @@ class SaltKeys:
 
         Whoever can reach the master can leave any bytes there; what is no text hides no other key.
         """
+        if self._opts["keys.cache_driver"] == _FILES:
+            return self._files(node)
         cache = self._cache()
         texts: list[tuple[str, str]] = []
         try:
@@ -86,6 +114,13 @@ class SaltKeys:
         except (UnicodeDecodeError, salt.exceptions.SaltCacheError):
             log.warning("the denied key of %s is no text", node)
         return texts
+
+    def _files(self, node: str) -> list[tuple[str, str]]:
+        """Return (state, key text) as ``localfs_key`` has them: the first of three folders counts, and denied."""
+        found = ((state, _text(self._folder(name) / node)) for state, name in _FOLDERS)
+        first = next((one for one in found if one[1] is not None), None)
+        denied = ("denied", _text(self._folder("minions_denied") / node))
+        return [(one[0], one[1]) for one in (first, denied) if one and one[1] is not None]
 
     def accept(self, key: MinionKey) -> None:
         """Accept exactly this key; no harm when it is accepted already.
@@ -131,9 +166,27 @@ class SaltKeys:
             return
         self._tell(node, "delete")
 
+    def clear_waiting(self, node: str) -> None:
+        """Delete the node's pending and denied keys; the accepted one stays. No harm when there is none."""
+        if not salt.utils.verify.valid_id(self._opts, node):
+            return
+        with self._locked():
+            if self._opts["keys.cache_driver"] == _FILES:
+                for folder in ("minions_pre", "minions_denied"):
+                    (self._folder(folder) / node).unlink(missing_ok=True)
+                return
+            cache = self._cache()
+            cache.flush("denied_keys", node)
+            if (cache.fetch("keys", node) or {}).get("state") == "pending":
+                cache.flush("keys", node)
+
     def _cache(self) -> Any:
-        """Return the key store; it keeps nothing open."""
-        return salt.cache.Cache(self._opts, driver=self._opts["keys.cache_driver"])
+        """Return this thread's key store: it keeps nothing open, but loading it costs milliseconds."""
+        cache = getattr(self._own, "cache", None)
+        if cache is None:
+            cache = salt.cache.Cache(self._opts, driver=self._opts["keys.cache_driver"])
+            self._own.cache = cache
+        return cache
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -152,3 +205,17 @@ class SaltKeys:
                 bus.fire_event({"result": True, "act": act, "id": node}, "salt/key")
         except Exception:
             log.debug("the salt/key event of %s was not taken", node, exc_info=True)
+
+
+def _text(path: Path) -> str | None:
+    """Return the key in a file: None without a file, nothing for what is too large or no text."""
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            raw = file.read(KEY_BYTES + 1)
+    except OSError:
+        return None
+    try:
+        return normalised(raw.decode()) if len(raw) <= KEY_BYTES else ""
+    except UnicodeDecodeError:
+        log.debug("the key in %s is no text", path)
+        return ""

@@ -154,6 +154,9 @@ class NullKeys:
     def revoke(self, node: str) -> None:
         """Do nothing: there is no key."""
 
+    def clear_waiting(self, node: str) -> None:
+        """Do nothing: no key waits."""
+
 
 class NullAnnouncer:
     """The port ``Announcer`` of a site without an event bus."""

@@ -119,6 +119,10 @@ class Keys(Protocol):
         """Delete every key of the node, accepted, pending or denied; no harm when there is none."""
         ...
 
+    def clear_waiting(self, node: str) -> None:
+        """Delete the node's pending and denied keys, never the accepted one; no harm when there is none."""
+        ...
+
 
 class Announcer(Protocol):
     """Publishes committed transitions (Salt's event bus, or nothing)."""

@@ -166,6 +166,11 @@ class FakeKeys:
         self.log.append(("revoke", node, ""))
         self.held = [key for key in self.held if key.node != node]
 
+    def clear_waiting(self, node):
+        """Delete a node's keys that wait."""
+        self.log.append(("clear", node, ""))
+        self.held = [key for key in self.held if key.node != node or key.accepted]
+
 
 class FakeAnnouncer:
     """The port ``Announcer``: keeps what was published."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -132,6 +133,74 @@ def test_revoking_leaves_no_key_of_any_kind(keys, store, pems):
     assert [key.node for key in keys.pending()] == ["n2", "n3"]
 
 
+def test_clearing_the_waiting_keys_leaves_the_accepted_one(keys, store, opts, pems):
+    """Squatters go, whoever is in stays in, other nodes' keys stay, and twice does no harm."""
+    store("n1", pems[0])
+    store("n1", pems[1], "denied")
+    store("n2", pems[0], "accepted")
+    store("n2", pems[1], "denied")
+    store("n3", pems[2])
+    Path(opts["pki_dir"], "minions_pre", "n2").write_text(pems[2])
+    for name in ("n1", "n2", "n2", "n9"):
+        keys.clear_waiting(name)
+    assert keys.get("n1") == []
+    assert keys.get("n2") == [MinionKey(node="n2", public_key=pems[0], accepted=True)]
+    assert [key.node for key in keys.pending()] == ["n3"]
+
+
+def test_a_rejected_key_stays_rejected(keys, store, opts, pems):
+    """An administrator's no is not cleared away."""
+    store("n1", pems[0], "rejected")
+    keys.clear_waiting("n1")
+    assert Path(opts["pki_dir"], "minions_rejected", "n1").exists()
+
+
+def test_listing_what_waits_does_not_look_at_what_is_accepted(keys, store, opts, pems, monkeypatch):
+    """A site's accepted keys cost nothing, and Salt's loader is not asked at all."""
+    for number in range(20):
+        store(f"in{number}", pems[0], "accepted")
+        store(f"out{number}", pems[1])
+    looked = []
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: looked.append(path.name) or real(path))
+    monkeypatch.setattr(salt.cache, "Cache", None)
+    for _ in range(3):
+        assert len(keys.pending()) == 20
+    assert set(looked) == {"minions_pre", "minions_denied"}
+
+
+def test_another_key_store_is_asked_through_salt(opts, pems):
+    """What waits is found and cleared there as well."""
+    opts["keys.cache_driver"] = "localfs"
+    cache = salt.cache.Cache(opts, driver="localfs")
+    for name, state in (("n1", "pending"), ("n2", "accepted")):
+        cache.store("keys", name, {"pub": pems[0], "state": state})
+        cache.store("denied_keys", name, [pems[1]])
+    keys = elsewhere(opts, cache)
+    assert [key.node for key in keys.pending()] == ["n1", "n1", "n2"]
+    for name in ("n1", "n2"):
+        keys.clear_waiting(name)
+    assert keys.get("n1") == []
+    assert [key.accepted for key in keys.get("n2")] == [True]
+
+
+def elsewhere(opts, cache):
+    """Return the port over a key store whose driver can list states, as Salt's own can."""
+    keys = SaltKeys(opts)
+    states = {name: {"state": cache.fetch("keys", name)["state"]} for name in ("n1", "n2")}
+    cache.list_all = lambda bank: states
+    keys._own.cache = cache
+    return keys
+
+
+def test_a_file_that_is_too_large_for_a_key_is_not_read(keys, store, opts, pems):
+    """Whoever can reach the master can leave any number of bytes there."""
+    store("n2", pems[0])
+    Path(opts["pki_dir"], "minions_pre", "n1").write_text("x" * 1_000_000)
+    assert [key.node for key in keys.pending()] == ["n2"]
+    assert keys.get("n1") == []
+
+
 @pytest.mark.parametrize(
     "text", ["", "no key", "-----BEGIN PUBLIC KEY-----\nAA\n-----END PUBLIC KEY-----"]
 )
@@ -159,6 +228,8 @@ def test_names_that_are_paths_reach_nothing(keys, opts, name):
     """A node id never leads out of the key store."""
     assert keys.get(name) == []
     keys.revoke(name)
+    keys.clear_waiting(name)
+    assert Path(opts["pki_dir"]).parent.is_dir()
 
 
 def test_of_many_that_accept_at_once_one_key_wins(keys, store, pems):

@@ -183,6 +183,7 @@ def test_without_a_master_there_are_no_keys():
     keys = NullKeys()
     assert keys.pending() == keys.get("n1") == []
     keys.revoke("n1")
+    keys.clear_waiting("n1")
     NullAnnouncer().publish("racksalt/x", {})
     with pytest.raises(ConflictError, match="n1"):
         keys.accept(MinionKey(node="n1", public_key="x", accepted=False))
