@@ -36,6 +36,10 @@ CONFIGURATION = ("ntp", "dns", "timezone", "locale", "network", "console", "prox
 """The parts of a node's configuration that a boot environment needs; no other part is served."""
 WRONG_TOKEN = "this is not the token of the node's present boot"  # noqa: S105 - a sentence
 WRONG_TOKEN_HINT = "use the token of the boot script that this system came with"  # noqa: S105
+EXPIRED_HINT = (
+    "let the node boot again for a new one; where stages take longer than boot_api.token_ttl_s, "
+    "raise that"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +100,14 @@ class Nodes:
         view = await context.views.get(node) if NODE_ID.fullmatch(node) else None
         if view is None:
             raise BootTokenError(WRONG_TOKEN, WRONG_TOKEN_HINT)
+        hint = WRONG_TOKEN_HINT
         for boot in view.candidates():
             if self._is_of(boot, token):
                 if boot.expires_at > view.now:
                     return Caller(node=view.node, boot=boot, address=address)
-                why = f"the token of boot {boot.generation} has expired"
+                ago_s = view.now - boot.expires_at
+                why = f"the token of boot {boot.generation} has expired, {ago_s:.0f} s ago"
+                hint = EXPIRED_HINT
                 break
         else:
             old = next((boot for boot in view.boots if self._is_of(boot, token)), None)
@@ -108,7 +115,7 @@ class Nodes:
             if old is not None:
                 why = f"the token is of boot {old.generation} ({old.environment}), which is over"
         await context.refuse(node, what, why, {"address": address})
-        raise BootTokenError(why, WRONG_TOKEN_HINT)
+        raise BootTokenError(why, hint)
 
     def _is_of(self, boot: Boot, token: str) -> bool:
         derived = tokens.derive(self._context.secret, boot.node, boot.generation, boot.environment)

@@ -208,6 +208,26 @@ def test_an_expired_token_is_refused(site):
     assert "has expired" in report(site, "progress").json()["message"]
 
 
+def test_the_report_of_a_stage_that_outlasts_its_token_is_refused_clearly(site):
+    """Too late is told as such, journalled, and moves nothing; the job can still be looked up."""
+    report(site, "agent_answered")
+    before = site.store.node("n1")
+    site.now += 5 * TTL_S
+    outcome = {"stage": before.stage, "jid": before.job}
+    for event in ("stage_succeeded", "stage_failed"):
+        answer = report(site, event, f"late-{event}", **outcome)
+        assert (answer.status_code, answer.json()["code"]) == (401, "boot_token_refused")
+        assert "boot 1 has expired, 14400 s ago" in answer.json()["message"]
+        assert "boot_api.token_ttl_s" in answer.json()["hint"]
+    assert site.refusals("n1") == [answer.json()["message"]] * 2
+    assert site.store.node("n1") == before
+    # No new token for the asking either: this boot has proven itself.
+    boot(site)
+    assert report(site, "stage_succeeded", "again", **outcome).status_code == 401
+    site.happen("n1", "stage_succeeded", "jobs", jid=before.job)
+    assert site.store.node("n1").stage != before.stage
+
+
 def test_an_unknown_node_is_refused_like_a_wrong_token(site):
     """Nobody learns which nodes exist, and nothing is written for those that do not."""
     unknown = call(site, "GET", "parameters", node="n7")
