@@ -151,6 +151,7 @@ class Conductor:
                 self.world.clock(),
                 lease_s=self.settings.lease_s,
                 silent_s=SILENT_S,
+                held=self._dispatcher.held() if self._dispatcher else (),
             )
         if freed:
             log.info("took over %s effects of a conductor that is gone", freed)

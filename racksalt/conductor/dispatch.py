@@ -60,6 +60,11 @@ class Dispatcher:
         """Return how many more effects may be leased: the rest is left to other conductors."""
         return MOST_HELD - len(self._mine)
 
+    def held(self) -> list[int]:
+        """Return the effects that wait or run here."""
+        with self._lock:
+            return list(self._mine)
+
     def stop(self) -> None:
         """Let running effects end; what was not begun stays in the outbox."""
         self._stopping = True

@@ -256,16 +256,19 @@ class Transaction:
             )
         return [effect_of(row) for row in rows]
 
-    def beat(self, owner: str, now: float, *, lease_s: float, silent_s: float) -> int:
-        """Say that this conductor lives and keeps what it holds; free what silent conductors held.
+    def beat(
+        self, owner: str, now: float, *, lease_s: float, silent_s: float, held: Sequence[int] = ()
+    ) -> int:
+        """Say that this conductor lives; free what silent conductors held. Return how many effects that were.
 
-        Returns how many effects were freed.
+        ``held`` are the effects that it really works on: their leases go on, any other of its leases ends in time.
         """
         name = f"{CONDUCTOR}{owner}"
         if not self.change(t.marks, {"name": name}, value=int(now)):
             self.insert(t.marks, [{"name": name, "value": int(now)}])
-        mine = update(t.outbox).where(OUT.lease_owner == owner)
-        self.connection.execute(mine.values(lease_until=now + lease_s))
+        if held:
+            mine = update(t.outbox).where(OUT.lease_owner == owner, OUT.id.in_(IDS))
+            self.connection.execute(mine.values(lease_until=now + lease_s), {"ids": list(held)})
         silent = (t.marks.c.name.startswith(CONDUCTOR), t.marks.c.value < int(now - silent_s))
         self.connection.execute(delete(t.marks).where(*silent))
         living = select(func.substr(t.marks.c.name, len(CONDUCTOR) + 1)).where(
