@@ -38,7 +38,7 @@ PACE = {
 }
 """The conductor's settings for machines that boot in seconds instead of minutes."""
 SERVER_START_S = 60.0
-SALT_TIMEOUT_S = 60.0
+SALT_TIMEOUT_S = 150.0
 
 
 class Rack:
@@ -141,7 +141,7 @@ class Rack:
         """Return an app over the same database that takes commands and answers; the caller closes it."""
         return open_app(self.installation.settings)
 
-    def salt(self, target: str, *arguments: str, timeout_s: int = 15) -> dict[str, Any]:
+    def salt(self, target: str, *arguments: str, timeout_s: int = 60) -> dict[str, Any]:
         """Return what ``salt TARGET …`` answers, by minion."""
         command = "from salt.scripts import salt_main; salt_main()"
         options = (
