@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 
 Opts = dict[str, Any]
 PUBLISH_TIMEOUT_S = 10
-ASK_AGAIN_S = 1.0
 _LISTEN_S = 0.25
 _SETTLE_S = 0.05  # a return's event comes a moment before its file in the job cache
 
@@ -103,44 +102,43 @@ class SaltClient:
     ) -> dict[str, Any]:
         """Run ``fun`` on the minions and return ``{minion: return}`` of those that answered in time.
 
-        A minion that is just connecting misses a publication, so those that are silent are asked
-        again every ASK_AGAIN_S. A minion without an accepted key or with a failed function is left out.
+        They are asked once: a minion that is slow because the machine is busy would be slower still
+        if it were asked again. One without an accepted key or with a failed function is left out.
         """
-        missing, answers, jids = set(nodes), dict[str, Any](), list[str]()
+        missing, answers = set(nodes), dict[str, Any]()
         deadline = time.monotonic() + timeout_s
         try:
-            while missing and (left := deadline - time.monotonic()) > 0:
-                jids.append(self.publish(sorted(missing), fun, arg, listen=True))
-                self._gather(jids, missing, answers, time.monotonic() + min(left, ASK_AGAIN_S))
+            if missing:
+                jid = self.publish(sorted(missing), fun, arg, listen=True)
+                answers = self._gather(jid, missing, deadline)
         except NotFoundError:
-            log.debug("nobody is left to ask of %s", missing)
+            log.debug("none of %s has an accepted key", missing)
         finally:
             # A subscriber that does not read until it asks again would pile up events in the master.
             self.local().event.close_pub()
         return {node: ret.get("return") for node, ret in answers.items() if not ret.get("retcode")}
 
-    def _gather(
-        self, jids: Sequence[str], missing: set[str], answers: dict[str, Any], until: float
-    ) -> None:
-        """Move minions from ``missing`` to ``answers`` until all have answered or time is over."""
+    def _gather(self, jid: str, missing: set[str], deadline: float) -> dict[str, Any]:
+        """Return the stored returns of a job when all have answered or time is over."""
         hinted: set[str] = set()
+        answers: dict[str, Any] = {}
         while missing:
-            left = until - time.monotonic()
-            heard = self._hear(min(max(left, 0.0), _SETTLE_S if hinted else _LISTEN_S)) & missing
-            hinted |= heard
+            left = deadline - time.monotonic()
+            heard = self._hear(jid, min(max(left, 0.0), _SETTLE_S if hinted else _LISTEN_S))
+            hinted |= heard & missing
             if left <= 0 or (hinted and (not heard or hinted >= missing)):
-                for jid in jids:
-                    found = self.returns.of(jid, sorted(missing))
-                    answers.update(found)
-                    missing.difference_update(found)
+                found = self.returns.of(jid, sorted(missing))
+                answers.update(found)
+                missing.difference_update(found)
                 hinted &= missing
             if left <= 0:
-                return
+                break
+        return answers
 
-    def _hear(self, wait_s: float) -> set[str]:
-        """Return who seems to have returned a job within ``wait_s``: a hint, since events can be forged."""
+    def _hear(self, jid: str, wait_s: float) -> set[str]:
+        """Return who seems to have returned the job within ``wait_s``: a hint, since events can be forged."""
         event = self.local().event.get_event(
-            wait=max(wait_s, 0.01), tag="salt/job/", full=True, auto_reconnect=True
+            wait=max(wait_s, 0.01), tag=f"salt/job/{jid}/ret/", full=True, auto_reconnect=True
         )
         returned = wire.job_returned(event["tag"]) if event else None
         return {returned[1]} if returned else set()

@@ -113,7 +113,7 @@ def said(jobs, fun, *arguments):
     """Run a function on the minion and return its whole return."""
     jid = jobs._client.publish(["m1"], fun, arguments)
     assert wait_for(lambda: jobs.stored(jid, "m1"), 40) is not None
-    return jobs._client.stored(jid)["m1"]
+    return jobs._client.returns.of(jid, ["m1"])["m1"]
 
 
 def folder_of(rack, jid):
