@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, settings
 from tests.support.databases import (  # noqa: F401  fixtures for all
     database_url,
     empty_url,
+    own_url,
     postgresql,
+    postgresql_shared,
     postgresql_store,
     postgresql_template,
     sqlite_store,

@@ -8,9 +8,11 @@ import shutil
 import pytest
 
 from racksalt.store import Store
+from racksalt.store.tables import metadata
 from tests.support.postgresql import NoPostgresqlError, a_server
 
 KINDS = ("sqlite", "postgresql")
+TABLES = ", ".join(metadata.tables)
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +43,24 @@ def postgresql_template(postgresql):
     return name
 
 
+@pytest.fixture(scope="session")
+def postgresql_shared(postgresql, postgresql_template):
+    """The name of a migrated PostgreSQL database that each test leaves empty."""
+    return postgresql.create(postgresql_template)
+
+
+@pytest.fixture(params=KINDS)
+def own_url(request, tmp_path):
+    """The address of a migrated, empty database whose tables the test may change."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{_copied(request, tmp_path)}"
+        return
+    server = request.getfixturevalue("postgresql")
+    name = server.create(request.getfixturevalue("postgresql_template"))
+    yield server.url(name)
+    server.drop(name)
+
+
 @pytest.fixture(params=KINDS)
 def empty_url(request, tmp_path):
     """The address of an empty database without any table."""
@@ -59,11 +79,10 @@ def database_url(request, tmp_path):
     if request.param == "sqlite":
         yield f"sqlite:///{_copied(request, tmp_path)}"
         return
-    template = request.getfixturevalue("postgresql_template")
     server = request.getfixturevalue("postgresql")
-    name = server.create(template)
+    name = request.getfixturevalue("postgresql_shared")
     yield server.url(name)
-    server.drop(name)
+    server.empty(name, TABLES)
 
 
 @pytest.fixture
@@ -75,13 +94,12 @@ def store(database_url):
 
 
 @pytest.fixture
-def postgresql_store(postgresql, postgresql_template):
+def postgresql_store(postgresql, postgresql_shared):
     """An open store over PostgreSQL alone, for what only it does."""
-    name = postgresql.create(postgresql_template)
-    found = Store(postgresql.url(name))
+    found = Store(postgresql.url(postgresql_shared))
     yield found
     found.close()
-    postgresql.drop(name)
+    postgresql.empty(postgresql_shared, TABLES)
 
 
 @pytest.fixture

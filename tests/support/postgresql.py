@@ -83,11 +83,17 @@ class Postgresql:
         """Drop a database, with its connections."""
         self._sql(f"DROP DATABASE {database} WITH (FORCE)")
 
-    def _sql(self, statement: str) -> None:
+    def empty(self, database: str, tables: str) -> None:
+        """Cut a database's connections and empty these tables: cheaper than another database."""
+        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        self._sql(f"{cut} AND datname = '{database}'")
+        self._sql(f"TRUNCATE {tables} RESTART IDENTITY", database)
+
+    def _sql(self, statement: str, database: str = "postgres") -> None:
         import psycopg
 
         # The names are made here, so nothing needs quoting.
-        at = f"host={self.folder} user=racksalt dbname=postgres"
+        at = f"host={self.folder} user=racksalt dbname={database}"
         with psycopg.connect(at, autocommit=True) as connection:
             connection.execute(statement.encode())
 

@@ -13,9 +13,9 @@ from tests.support.fakes import FakeClock
 
 
 @pytest.fixture
-def access(store):
+def access(sqlite_store):
     """Access over a clock of the test's."""
-    return Access(store, FakeClock(), b"pepper")
+    return Access(sqlite_store, FakeClock(), b"pepper")
 
 
 def create(access, *scopes, expires_in_s=60.0):

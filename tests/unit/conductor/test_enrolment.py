@@ -19,9 +19,9 @@ KEY, OTHER = (
 
 
 @pytest.fixture
-def site(store):
+def site(sqlite_store):
     """n1 waits in the live environment of boot 2, n2 in that of boot 1; both took their scripts."""
-    with store.write() as tx:
+    with sqlite_store.write() as tx:
         tx.add_nodes(
             [
                 a_node("n1", "commissioning", boot=2, boot_environment="live", approved=True),
@@ -35,7 +35,7 @@ def site(store):
                 a_boot("n2", 1, taken_by="10.0.0.2"),
             ]
         )
-    return store
+    return sqlite_store
 
 
 @pytest.fixture

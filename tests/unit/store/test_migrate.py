@@ -34,18 +34,18 @@ def test_the_constant_names_the_newest_file():
     assert _scripts()[1].get_current_head() == HEAD
 
 
-def test_migrations_make_what_the_tables_say(database_url):
+def test_migrations_make_what_the_tables_say(own_url):
     """Alembic finds no difference between a migrated database and the metadata."""
-    engine = open_engine(database_url)
+    engine = open_engine(own_url)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
     engine.dispose()
 
 
-def test_down_to_nothing_and_up_again(database_url):
+def test_down_to_nothing_and_up_again(own_url):
     """Each migration can be taken back and done again."""
-    engine = open_engine(database_url)
+    engine = open_engine(own_url)
     with engine.connect().execution_options(**{WRITE: True}) as connection, connection.begin():
         config = _scripts()[0]
         config.attributes["connection"] = connection
@@ -57,13 +57,13 @@ def test_down_to_nothing_and_up_again(database_url):
     engine.dispose()
 
 
-def test_a_database_of_a_newer_racksalt_is_left_alone(database_url):
+def test_a_database_of_a_newer_racksalt_is_left_alone(own_url):
     """An unknown revision is refused with a remedy; nothing is changed."""
-    engine = open_engine(database_url)
+    engine = open_engine(own_url)
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(StoreError, match=r"'9999' is unknown.*newer racksalt"):
-        Store(database_url)
+        Store(own_url)
     assert revision(engine) == "9999"
     engine.dispose()
 
