@@ -69,6 +69,14 @@ def test_a_ghost_does_not_lock_a_node_out(site):
     assert other["racksalt.node"] == "node-525400000002"
 
 
+def test_a_machine_that_the_policy_approves_gets_all_its_macs(tmp_path):
+    """Whoever is approved by the same report is no stranger any more."""
+    with a_site(tmp_path, vouch=True) as site:
+        nics = [{"name": f"eth{i}", "mac": f"52:54:00:00:00:6{i}"} for i in (6, 7)]
+        node = haunt(site, serial="GH0ST", nics=nics)
+        assert [nic.mac for nic in site.store.parts(Nic, node)] == [nic["mac"] for nic in nics]
+
+
 @pytest.mark.parametrize("strangers", [1, 40])
 def test_forged_requests_keep_no_node_from_booting(site, strangers):
     """Whoever floods requests in a node's name uses up no budget but their own."""
