@@ -27,6 +27,15 @@ def show(answer: Any, as_json: bool, printed: Callable[[Any], None] | None = Non
         _fields(answer)
 
 
+def clean(text: str) -> str:
+    """Return a text without what could move a terminal's cursor: much of it comes from the nodes themselves."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else escape(clean(str(value)))
+
+
 def ago(at: float | None) -> str:
     """Return how long ago an instant was, such as ``12 s`` or ``3.5 h``."""
     if at is None:
@@ -51,7 +60,7 @@ def node_table(nodes: Sequence[dict[str, Any]]) -> Table:
             n["stage"],
             ago(n["state_since"]),
             n["power"],
-            escape(n["reason"] or ""),
+            _cell(n["reason"]),
         )
     return table
 
@@ -84,8 +93,9 @@ def print_history(entries: Sequence[dict[str, Any]]) -> None:
             e["to_state"],
             e["stage"],
             e["actor"] or e["source"],
+            e["message"],
         )
-        table.add_row(str(e["seq"]), ago(e["at"]), *row, escape(e["message"]))
+        table.add_row(str(e["seq"]), ago(e["at"]), *map(_cell, row))
     Console().print(table)
 
 
@@ -94,14 +104,15 @@ def print_run(answer: dict[str, Any]) -> None:
     for plan in answer["plan"]["nodes"]:
         typer.echo(f"{plan['node']}: {plan['reboots']} reboots, ends in {plan['ends_in']}")
         for disk in plan["disks_wiped"]:
-            typer.echo(f"  wipes {disk}")
+            typer.echo(f"  wipes {clean(disk)}")
         for step in plan["transitions"]:
             stage = f" [{step['stage']}]" if step["stage"] else ""
             typer.echo(f"  {step['from']} --{step['event']}--> {step['to']}{stage}")
     for one in answer["accepted"]:
         typer.echo(f"{one['node']}: {one['from']} -> {one['to']} (journal {one['seq']})")
     for one in answer["refused"]:
-        typer.echo(f"{one['node']}: refused: {one['message']} ({one['hint']})", err=True)
+        why = clean(f"{one['message']} ({one['hint']})")
+        typer.echo(f"{one['node']}: refused: {why}", err=True)
     typer.echo(f"plan {answer['plan']['hash']}{' (nothing was done)' if answer['dry_run'] else ''}")
 
 
@@ -111,11 +122,11 @@ def _rows(answer: Sequence[dict[str, Any]]) -> None:
     names = list(answer[0])
     table = Table(*names)
     for row in answer:
-        table.add_row(*("" if row.get(name) is None else escape(str(row[name])) for name in names))
+        table.add_row(*(_cell(row.get(name)) for name in names))
     Console().print(table)
 
 
 def _fields(answer: dict[str, Any]) -> None:
     for name, value in answer.items():
         text = json.dumps(value, default=str) if isinstance(value, dict | list) else str(value)
-        typer.echo(f"{name:>16}  {text}")
+        typer.echo(f"{name:>16}  {clean(text)}")

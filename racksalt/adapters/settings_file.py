@@ -24,6 +24,8 @@ def read_settings(path: str | Path) -> Settings:
             f"{path}: cannot be read: {error.strerror}",
             "create it; docs/reference/settings.md has all keys",
         ) from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: is no text in UTF-8", "restore the file") from None
     try:
         return msgspec.convert(yaml.safe_load(text) or {}, Settings)
     except yaml.YAMLError as error:

@@ -90,3 +90,29 @@ def test_a_run_tells_plan_acceptance_and_refusal(capsys):
     assert "wipes sda" in printed.out
     assert "n1: ready -> installing (journal 7)" in printed.out
     assert "n2: refused: no (wait)" in printed.err
+
+
+HOSTILE = "stage x: [/dev/sda] [bold]\x1b[2J\x07 failed\nnext"
+
+
+@pytest.mark.parametrize("printed", ["nodes", "history", "run", "rows", "fields"])
+def test_what_a_node_says_moves_no_cursor_and_breaks_no_table(capsys, printed):
+    """Brackets are text, control characters are not sent to the terminal."""
+    node = dict.fromkeys(("id", "zone", "rack", "state", "stage", "power"), "n1")
+    entry = dict.fromkeys(("kind", "event", "from_state", "to_state", "stage", "actor"), "x")
+    plan = {"node": "n1", "reboots": 1, "ends_in": "x", "disks_wiped": [HOSTILE], "transitions": []}
+    refused = {"node": "n1", "message": HOSTILE, "hint": ""}
+    told = {"plan": {"nodes": [plan], "hash": "h"}, "accepted": [], "dry_run": True}
+    answers = {
+        "nodes": lambda: cli_output.print_nodes([{**node, "state_since": 0.0, "reason": HOSTILE}]),
+        "history": lambda: cli_output.print_history(
+            [{**entry, "seq": 1, "at": 0.0, "source": "boot", "message": HOSTILE}]
+        ),
+        "run": lambda: cli_output.print_run({**told, "refused": [refused]}),
+        "rows": lambda: show([{"a": HOSTILE}], False),
+        "fields": lambda: show({"a": HOSTILE}, False),
+    }
+    answers[printed]()
+    shown = "".join(capsys.readouterr())
+    assert "sda" in shown
+    assert not {"\x1b", "\x07"} & set(shown)

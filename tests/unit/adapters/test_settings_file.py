@@ -56,3 +56,11 @@ def test_a_password_in_a_broken_file_stays_in_the_file(tmp_path):
         read_settings(tmp_path / "s.yaml")
     assert "hunter2" not in str(caught.value)
     assert "line 1" in str(caught.value)
+
+
+def test_a_file_that_is_no_text_is_told(tmp_path):
+    """Binary rubbish is an error with the file's name, no traceback."""
+    file = tmp_path / "racksalt.yaml"
+    file.write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(SettingsError, match="no text in UTF-8"):
+        read_settings(file)
