@@ -55,6 +55,7 @@ class Conductor:
         self._published = 0
         self._marked = 0.0
         self._jobs: JobSweep | None = None
+        self._keys: KeySweep | None = None
 
     async def submit(self, event: Event) -> Outcome:
         """Take in an event; return its outcome after the commit.
@@ -89,6 +90,7 @@ class Conductor:
         power = PowerSweep(store, world, tell, lambda: self.rules().machine, settings.workers)
         jobs = JobSweep(store, world, tell, settings.job_lost_s)
         self._jobs = jobs
+        self._keys = KeySweep(store, world, tell, self.check)
         self._beat()
         self.sweep("beat", BEAT_S, self._beat)
         self.sweep("work", settings.poll_s, self._look)
@@ -96,7 +98,7 @@ class Conductor:
             "deadlines", 1.0, lambda: deadlines(store, world, tell), first_s=settings.start_grace_s
         )
         self.sweep("jobs", settings.jobs_sweep_s, jobs)
-        self.sweep("keys", settings.keys_sweep_s, KeySweep(store, world, tell, self.check))
+        self.sweep("keys", settings.keys_sweep_s, self._keys)
         self.sweep("power", settings.power_sweep_s, power)
         if world.announcer is not None:
             self.sweep("publish", max(settings.poll_s, 0.1), self._publish)
@@ -111,6 +113,12 @@ class Conductor:
         """Ask the agents of these nodes for their jobs soon: something said that they connected anew."""
         if self._jobs is not None and nodes:
             self._jobs.back(nodes)
+
+    def signed_in(self, nodes: Sequence[str]) -> None:
+        """Check the waiting keys of these nodes now: something said that they signed in."""
+        if self._keys is not None and nodes:
+            self._keys.hint(nodes)
+            self.poke("keys")
 
     def poke(self, sweep: str) -> None:
         """Sweep ``jobs``, ``keys``, ``power`` or ``work`` now, because of a hint."""

@@ -203,12 +203,26 @@ class KeySweep:
 
     def __init__(self, store: Store, world: World, tell: Tell, check: KeyCheck) -> None:
         self.store, self.world, self.tell, self.check = store, world, tell, check
+        self._hinted: deque[str] = deque()
+        self._full_at = 0.0
+
+    def hint(self, nodes: Iterable[str]) -> None:
+        """Look at the keys of these nodes first: they are said to have signed in."""
+        self._hinted.extend(nodes)
 
     def __call__(self) -> None:
-        """One sweep over the master's pending keys."""
-        pending = self.world.keys.pending()
-        if pending:
-            self.tell(self.check.events(pending))
+        """Check the keys that were hinted at; all that wait when there was no hint, or none for a while."""
+        hinted = {self._hinted.popleft() for _ in range(len(self._hinted))}
+        keys, now, of = self.world.keys, self.world.clock(), None
+        if hinted and now - self._full_at < FULL_SWEEP_S:
+            pending = [key for name in sorted(hinted) for key in keys.get(name) if not key.accepted]
+            of = hinted
+        else:
+            self._full_at = now
+            pending = keys.pending()
+        found = self.check.refusals.few(self.check.events(pending, of=of))
+        if found:
+            self.tell(found)
 
 
 class PowerSweep:
