@@ -172,7 +172,8 @@ def _goal(node: Node, event: Event) -> str:
         "release": "commissioned",
         "retire": "retired",
     }
-    return str(event.data.get("goal") or asked.get(event.name) or node.goal)
+    told = event.data.get("goal") if event.source in ("operator", "site") else None
+    return str(told or asked.get(event.name) or node.goal)
 
 
 def _reason(view: View, event: Event) -> str:

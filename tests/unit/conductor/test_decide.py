@@ -210,6 +210,15 @@ def test_commissioning_takes_its_goal_from_the_command():
     assert decided(node, an_event("commission", source="operator")).node.goal == "commissioned"
 
 
+def test_a_node_does_not_choose_its_own_goal():
+    """What comes from the node or its jobs says nothing about where it heads."""
+    node = commissioning(stage="security", goal="commissioned")
+    event = an_event("stage_succeeded", source="jobs", jid="j1", goal="ready")
+    assert decided(node, event).node.state == "commissioned"
+    node = commissioning(stage="security", goal="ready", deadline_at=1.0, stage_attempt=2)
+    assert decided(node, an_event("stage_lost", goal="retired", jid="j1")).node.goal == "ready"
+
+
 def test_a_new_boot_has_a_token_with_an_end():
     """A boot is issued for the environment that the first stage needs, and no longer than the site says."""
     decision = decided(a_node(approved=True), an_event("commission", source="operator"))
