@@ -115,6 +115,18 @@ def _node(
             _parts(tx, declared, known.owners)
         return {"state": DECLARED, **wanted}
     change = {name: value for name, value in wanted.items() if getattr(node, name) != value}
+    return _followed(tx, declared, node, known, change, test)
+
+
+def _followed(
+    tx: Transaction,
+    declared: NodeDeclaration,
+    node: Node,
+    known: _Known,
+    change: dict[str, Any],
+    test: bool,
+) -> dict[str, Any]:
+    """Add what changed of a known node's parts to ``change``; write all of it unless ``test``."""
     if declared.bmc is not None and known.bmcs.get(node.id) != declared.bmc:
         change["bmc"] = f"{declared.bmc.protocol} {declared.bmc.address}:{declared.bmc.port}"
     # What inventory found is the truth about a node that was seen.
