@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from racksalt.adapters.salt_bus import BusReader
 from racksalt.adapters.salt_jobs import SaltJobs
 from racksalt.boot.tokens import key_sha256
+from racksalt.conductor.enrolment import Claim
+from racksalt.model.errors import ProofError
 from racksalt.model.event import Event
 from racksalt.store.job_reads import running_jobs
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from racksalt.adapters.salt_client import Opts
     from racksalt.adapters.salt_hints import Hint
     from racksalt.conductor import Conductor
-    from racksalt.conductor.ports import Keys
+    from racksalt.conductor.ports import Keys, MinionKey
     from racksalt.store import Store
 
 log = logging.getLogger(__name__)
@@ -27,48 +29,64 @@ _LOOK_S = 1.0
 
 
 class Inbox:
-    """The sink of the bus reader: one transaction for each batch, then a poke to who should look.
+    """The sink of the bus reader: one transaction for each batch, then a word to who should look.
 
     Proofs are kept for nodes that racksalt knows; anybody can send any number of others. A sign-in
-    that was announced for a key that the key store does not hold is journalled as refused: any
-    accepted minion can fire such an event, and nobody else has a reason to.
+    that was announced for a key that the key store does not hold is journalled as refused: it is
+    forged, or other keys under the name left it no place; the conductor makes way for it if it is vouched for.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        poke: Callable[[str], None],
-        returned: Callable[[Sequence[str]], None],
-        keys: Keys,
-        connected: Callable[[Sequence[str]], None] | None = None,
-    ) -> None:
-        self._store, self._poke, self._returned, self._keys = store, poke, returned, keys
-        self._connected = connected
+    def __init__(self, store: Store, conductor: Conductor, keys: Keys) -> None:
+        self._store, self._conductor, self._keys = store, conductor, keys
 
     def __call__(self, hints: Sequence[Hint]) -> None:
         """Store the batch; raises StoreError when nothing was written."""
         events = [_event(hint) for hint in hints if hint.kind in {"event", "started"}]
-        proofs = [hint for hint in hints if hint.kind == "proof"]
-        known = {node.id for node in self._store.nodes_by_id([hint.node for hint in proofs])}
-        signed = [hint for hint in proofs if hint.node in known]
+        signed = self._signed([hint for hint in hints if hint.kind == "proof"])
         rows = [_proof(hint) for hint in signed if hint.data["proof"]]
-        events += [_forged(hint) for hint in signed if not self._is_held(hint)]
+        events += self._refused(signed)
         if events or rows:
             with self._store.write() as transaction:
                 transaction.inbox_put(events)
                 transaction.proofs_put(rows)
-        if proofs:
-            self._poke("keys")
-        self._returned([hint.data["jid"] for hint in hints if hint.kind == "returned"])
-        if self._connected is not None:
-            self._connected([hint.node for hint in hints if hint.kind == "started"])
+        self._conductor.signed_in(list(dict.fromkeys(hint.node for hint in signed)))
+        self._conductor.returned([hint.data["jid"] for hint in hints if hint.kind == "returned"])
+        self._conductor.connected([hint.node for hint in hints if hint.kind == "started"])
         if events:
-            self._poke("work")
+            self._conductor.poke("work")
+
+    def _signed(self, proofs: Sequence[Hint]) -> list[Hint]:
+        """Return the sign-ins under names of nodes, each key and proof once."""
+        if not proofs:
+            return []
+        known = {node.id for node in self._store.nodes_by_id([hint.node for hint in proofs])}
+        return list({hint.id: hint for hint in proofs if hint.node in known}.values())
+
+    def _refused(self, signed: Sequence[Hint]) -> list[Event]:
+        """Make way for vouched keys; return what is to be journalled of those that are not in the key store."""
+        if not signed:
+            return []
+        check = self._conductor.check
+        absent = [hint for hint in signed if not self._is_held(hint)]
+        claims = [Claim(one.node, one.data["public_key"], one.data["proof"]) for one in signed]
+        made_way = check.make_way(self._keys, claims)
+        moved = {(event.node, event.data["key_sha256"]) for event in made_way}
+        forged = [
+            _forged(hint) for hint in absent if (hint.node, hint.data["key_sha256"]) not in moved
+        ]
+        return check.refusals.few([*made_way, *forged])
 
     def _is_held(self, hint: Hint) -> bool:
         """Say whether the key store holds the key of a sign-in, in any state."""
-        keys = self._keys.get(hint.node)
-        return hint.data["key_sha256"] in {key_sha256(key.public_key) for key in keys}
+        return hint.data["key_sha256"] in {_sha256(key) for key in self._keys.get(hint.node)}
+
+
+def _sha256(key: MinionKey) -> str:
+    try:
+        return key_sha256(key.public_key)
+    except ProofError:
+        # An empty file in the key store is nobody's key.
+        return ""
 
 
 def _forged(hint: Hint) -> Event:
@@ -127,9 +145,7 @@ def serve(
     parent = os.getppid()
     jobs = conductor.world.jobs.get("salt")
     stored = jobs.stored if isinstance(jobs, SaltJobs) else None
-    inbox = Inbox(
-        store, conductor.poke, conductor.returned, conductor.world.keys, conductor.connected
-    )
+    inbox = Inbox(store, conductor, conductor.world.keys)
     reader = BusReader(opts, inbox, stored=stored, running=lambda jids: running_jobs(store, jids))
     reader.start()
     start()

@@ -38,16 +38,19 @@ def take_hint(
     hint = hint_of(tag, payload, time.time())
     if hint is None:
         return {"taken": False}
-    Inbox(store, conductor.poke, conductor.returned, SaltKeys(opts))([hint])
+    keys = SaltKeys(opts)
+    Inbox(store, conductor, keys)([hint])
     if hint.kind == "proof":
-        check_keys(conductor, opts, hint.node)
+        waiting = [key for key in keys.get(hint.node) if not key.accepted]
+        found = conductor.check.events(waiting, of=[hint.node])
+        conductor.handle(conductor.check.refusals.few(found))
     return {"taken": True, "node": hint.node}
 
 
 def check_keys(conductor: Conductor, opts: Opts, node: str) -> dict[str, Any]:
     """Check the node's waiting keys against the proofs that were seen; the answers are journalled."""
     waiting = [key for key in SaltKeys(opts).get(node) if not key.accepted]
-    events = conductor.check.events(waiting)
+    events = conductor.check.events(waiting, of=[node])
     outcomes = conductor.handle(events)
     return {
         "node": node,

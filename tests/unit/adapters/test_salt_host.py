@@ -9,13 +9,18 @@ import pytest
 
 from racksalt.adapters.salt_hints import hint_of
 from racksalt.adapters.salt_host import Inbox, serve
-from tests.support.builders import a_node
+from racksalt.boot.tokens import derive, proof
+from racksalt.conductor.enrolment import KeyCheck
+from racksalt.conductor.ports import MinionKey
+from racksalt.conductor.refusals import MOST_OF_NODE
+from tests.support.builders import a_boot, a_node
 from tests.support.databases import sqlite_store, sqlite_template  # noqa: F401 - fixtures
-from tests.support.fakes import FakeKeys
+from tests.support.fakes import FakeClock, FakeKeys
 from tests.support.salt_loop import salts_event_loop  # noqa: F401 - a fixture
 
 KEY = "-----BEGIN PUBLIC KEY-----\nMII\n-----END PUBLIC KEY-----"
 PROOF = "a" * 64
+SECRET = b"a boot secret of the tests, 32 b"
 
 
 @pytest.fixture
@@ -40,18 +45,47 @@ def keys():
     return keys
 
 
+class Conductor:
+    """What the inbox tells: a log of it, and a real check of keys."""
+
+    def __init__(self, store, pokes):
+        self.check, self._pokes = KeyCheck(store, FakeClock(), SECRET), pokes
+
+    def poke(self, sweep):
+        """Note who should look."""
+        self._pokes.append(sweep)
+
+    def signed_in(self, nodes):
+        """Note who is said to have signed in."""
+        self._pokes.append(("keys", nodes))
+
+    def returned(self, jids):
+        """Note which jobs are said to have ended."""
+        self._pokes.append(jids)
+
+    def connected(self, nodes):
+        """Note who is said to be back."""
+        self._pokes.append(("back", nodes))
+
+
 @pytest.fixture
 def inbox(store, pokes, keys):
     """The sink under test."""
-    return Inbox(store, pokes.append, lambda jids: pokes.append(list(jids)), keys)
+    return Inbox(store, Conductor(store, pokes), keys)
 
 
-def auth(node, proof=PROOF):
+def auth(node, given=PROOF, key=KEY, act="pend"):
     """Return the hint of a sign-in attempt."""
-    grains = {"racksalt_proof": proof}
+    grains = {"racksalt_proof": given}
     return hint_of(
-        "salt/auth", {"id": node, "pub": KEY, "act": "pend", "autosign_grains": grains}, 1.0
+        "salt/auth", {"id": node, "pub": key, "act": act, "autosign_grains": grains}, 1.0
     )
+
+
+def refused(store):
+    """Return what the inbox has of refusals."""
+    with store.write() as tx:
+        return [one.data["refused"] for one in tx.inbox_take(1000)]
 
 
 def event(number):
@@ -75,10 +109,42 @@ def test_events_wait_in_the_inbox_once_each(store, inbox, pokes):
 
 def test_proofs_are_kept_for_known_nodes_alone(store, inbox, pokes):
     """A flood of made-up names fills no table; the key store is looked at in any case."""
-    inbox([auth("n1"), auth("nobody"), auth("n1", proof="junk")])
+    inbox([auth("n1"), auth("nobody"), auth("n1", given="junk")])
     rows = store.rows("proofs")
     assert [(row["node"], row["proof"]) for row in rows] == [("n1", PROOF)]
-    assert "keys" in pokes
+    assert ("keys", ["n1"]) in pokes
+
+
+def test_a_node_whose_places_are_taken_by_others_gets_in_at_its_next_sign_in(store, inbox, keys):
+    """Salt keeps two waiting keys under a name; a proof clears away those that nobody vouches for."""
+    with store.write() as tx:
+        tx.add_nodes([a_node("n2", "commissioning", boot=1, boot_environment="live")])
+        tx.put([a_boot("n2", 1)])
+    for key in ("first", "second"):
+        keys.offer("n2", key)
+    right = proof(derive(SECRET, "n2", 1, "live"), "n2", KEY)
+    inbox([auth("n2", "0" * 64, act="denied")])
+    assert len(keys.get("n2")) == 2
+    inbox([auth("n2", right, act="denied")])
+    assert keys.get("n2") == []
+    said = refused(store)
+    assert ["does not hold it" in one for one in said] == [True, False]
+    assert "another key was squatting" in said[1]
+
+
+def test_a_flood_of_keys_leaves_few_entries_and_few_proofs(store, inbox):
+    """Whoever signs in with a new key each time fills neither journal nor tables."""
+    for start in range(0, 300, 100):
+        inbox([auth("n1", key=f"key {n}", act="denied") for n in range(start, start + 100)])
+    assert len(refused(store)) == MOST_OF_NODE + 1
+    assert len(store.rows("proofs")) <= 8
+
+
+def test_an_empty_file_in_the_key_store_stops_nothing(store, inbox, keys):
+    """A batch that always fails would be handed in for ever."""
+    keys.held[:] = [MinionKey(node="n1", public_key=" ", accepted=True)]
+    inbox([auth("n1")])
+    assert "does not hold it" in refused(store)[0]
 
 
 def test_a_sign_in_for_a_key_that_is_not_there_is_journalled_as_refused(store, inbox, keys):
@@ -111,15 +177,13 @@ def test_a_start_is_journalled_as_a_hint(store, inbox):
 def test_serving_ends_when_it_is_told_to(store, tmp_path):
     """The conductor is set to work once, and the reader is stopped at the end."""
 
-    class Conductor:
+    class Hosted(Conductor):
         class world:  # noqa: N801 - what the host looks at
             jobs: ClassVar = {}
             keys = None
 
-        poke = returned = connected = staticmethod(lambda *_: None)
-
     started, stop = [], threading.Event()
     stop.set()
     opts = {"sock_dir": str(tmp_path), "ipc_mode": "ipc"}
-    serve(store, Conductor(), opts, start=lambda: started.append(True), stop=stop)
+    serve(store, Hosted(store, []), opts, start=lambda: started.append(True), stop=stop)
     assert started == [True]
