@@ -66,7 +66,16 @@ def test_every_verb_is_there(opts):
     found = {n.split(".")[1] for n in salt.loader.runner(opts) if n.startswith("racksalt.")}
     assert found == {
         *("list", "show", "why", "history", "approve", "commission", "install", "reinstall"),
-        *("release", "retire", "recover", "power", "token_create", "token_revoke", "token_list"),
+        *(
+            "release",
+            "retire",
+            "recover",
+            "forget",
+            "power",
+            "token_create",
+            "token_revoke",
+            "token_list",
+        ),
         *("explain", "impact", "declare", "present", "desire", "enroll", "hint"),
     }
 
