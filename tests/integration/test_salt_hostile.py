@@ -209,8 +209,12 @@ def test_events_forged_by_an_accepted_minion_let_nobody_in_and_move_nothing(
         ]
     )
     refusal(app, VICTIM, "does not hold it")
-    told = {e.event for e in journal_of(app, VICTIM) if e.kind == "noted" and e.source == "bus"}
-    assert set(names) <= told
+
+    def told():
+        noted = [e for e in journal_of(app, VICTIM) if e.kind == "noted" and e.source == "bus"]
+        return set(names) <= {e.event for e in noted}
+
+    assert wait_for(told, 30) is not None, [(e.event, e.kind) for e in journal_of(app, VICTIM)]
     now = app.store.node(VICTIM)
     assert (now.state, now.stage, now.job) == (before.state, before.stage, before.job)
     assert accepted(keys, VICTIM) == []

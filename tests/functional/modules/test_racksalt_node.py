@@ -24,40 +24,21 @@ def test_a_node_knows_its_place_and_roles(node):
     assert node.modules.racksalt_node.roles() == ["database"]
 
 
-@pytest.fixture
-def master(node, monkeypatch):
-    """Choose what the master answers to ``publish.runner``; there is no daemon to ask here."""
-    assert node.modules["publish.runner"], "loaded, so that it is not loaded over the answer"
-
-    def says(answer):
-        monkeypatch.setitem(node.modules._dict, "publish.runner", lambda *_, **__: answer)
-
-    return says
-
-
-@pytest.mark.parametrize("answer", [{}, None, "Exception occurred in runner", False])
-def test_what_the_master_does_not_answer_is_an_error(node, master, answer):
-    """A minion that may not ask gets {}; that is no answer."""
-    master(answer)
-    with pytest.raises(CommandExecutionError, match=r"racksalt\.show"):
+def test_without_a_master_asking_is_an_error_in_words(node):
+    """The verb and Salt's reason are told (here: a minion without a master)."""
+    with pytest.raises(CommandExecutionError, match=r"racksalt\.show: No access to master"):
         node.modules.racksalt_node.show()
 
 
-def test_states_carry_the_errors_words(node, master):
-    """A state does not fail with a trace back; its comment says what the master said."""
-    master("no rack 'r9'")
-    told = node.modules.racksalt_node.declare("nodes", "n9", {"rack": "r9"})
-    assert told["result"] is False
-    assert "no rack 'r9'" in told["comment"]
-    assert "no rack 'r9'" in node.modules.racksalt_node.desire("n9", "ready")["comment"]
-
-
-def test_an_answer_is_handed_on(node, master):
-    """An empty listing is an answer; a state's changes become its result."""
-    master({})
-    assert node.modules.racksalt_node.list_nodes() == {}
-    master({"changes": {"nodes": {"n9": {"rack": "r9"}}}})
-    told = node.modules.racksalt_node.declare("nodes", "n9", {"rack": "r9"}, test=True)
-    assert (told["result"], bool(told["changes"])) == (None, True)
-    master({"changes": {}})
-    assert node.modules.racksalt_node.declare("nodes", "n9", {"rack": "r9"})["result"] is True
+def test_states_carry_the_errors_words(node):
+    """A state does not fail with a trace back; its comment says what went wrong."""
+    for told in (
+        node.states.racksalt_rack.present(name="r9", zone="z1"),
+        node.states.racksalt_network.present(name="admin", vlan=100),
+        node.states.racksalt_node.present(name="n9", rack="r9"),
+        node.states.racksalt_node.ready(name="n9"),
+        node.states.racksalt_node.commissioned(name="n9"),
+        node.states.racksalt_node.absent(name="n9"),
+    ):
+        assert told.result is False
+        assert "No access to master" in told.comment
