@@ -39,10 +39,9 @@ def auth(act="pend", **changes):
     return {**payload, "autosign_grains": {"racksalt_proof": "a" * 64}, **changes}
 
 
-@pytest.mark.parametrize("act", ["pend", "denied"])
-def test_a_key_with_a_proof_is_handed_to_the_runner(react, act):
+def test_a_key_with_a_proof_is_handed_to_the_runner(react):
     """The whole event goes over, whatever characters it has; the runner decides."""
-    data = auth(act)
+    data = auth("pend")
     assert react("auth", TAG_AUTH, data) == {
         "racksalt_enroll": {"runner.racksalt.hint": [{"args": [{"tag": TAG_AUTH}, {"data": data}]}]}
     }
@@ -50,7 +49,16 @@ def test_a_key_with_a_proof_is_handed_to_the_runner(react, act):
 
 @pytest.mark.parametrize(
     "data",
-    [auth("accept"), auth("reject"), auth(autosign_grains={}), {"id": "n1", "act": "pend"}, {}],
+    [
+        auth("accept"),
+        auth("reject"),
+        auth("denied"),
+        auth(autosign_grains={}),
+        auth(autosign_grains={"racksalt_proof": "a"}),
+        auth(autosign_grains={"racksalt_proof": 7}),
+        {"id": "n1", "act": "pend"},
+        {},
+    ],
 )
 def test_other_sign_ins_cost_no_runner(react, data):
     """A flood of keys without a proof starts nothing."""
@@ -65,3 +73,9 @@ def test_a_minion_start_is_handed_to_the_runner(react):
             "runner.racksalt.hint": [{"args": [{"tag": TAG_START}, {"data": data}]}]
         }
     }
+
+
+@pytest.mark.parametrize("data", [{"id": "n2", "data": "started"}, {"id": "n1/start/x"}, {}])
+def test_a_start_that_another_minion_tells_of_costs_no_runner(react, data):
+    """The master writes the sender's id into what a minion fires; the tag is the minion's choice."""
+    assert not react("minion_start", TAG_START, data)
