@@ -19,6 +19,7 @@ from racksalt.adapters.salt_jobs import SaltJobs
 from racksalt.conductor.ports import JobRequest
 from racksalt.lab.rack import Rack
 from racksalt.model.errors import AgentUnreachableError, NotFoundError
+from racksalt.share import share_dir
 from tests.support.salt_daemons import Stranger, a_minion, journal_of, pre_accept
 from tests.support.waiting import wait_for
 
@@ -55,7 +56,7 @@ def rack():
     (root / "states/t").mkdir(parents=True)
     for name, text in STATES.items():
         (root / f"states/t/{name}.sls").write_text(text.format(**paths))
-    roots = {"base": [str(root / "states")]}
+    roots = {"base": [str(root / "states"), str(share_dir("salt"))]}
     peers = {"m1$": [r"racksalt\.(present|desire|show|list)$"]}
     overrides = {"module_dirs": None, "file_roots": roots, "peer_run": peers}
     with Rack(root, master_overrides=overrides) as rack:
@@ -267,6 +268,13 @@ def test_a_minion_may_not_run_what_peer_run_does_not_name(jobs):
     answer = said(jobs, "racksalt_node.runner", "token_create", ["x", "node:write"])
     assert answer["retcode"] != 0
     assert "peer_run" in str(answer["return"])
+
+
+def test_minions_get_node_modules_and_states_by_salts_own_sync(jobs):
+    """From ``file_roots`` alone, as on a minion that has no racksalt installed; nothing of the master's goes along."""
+    synced = said(jobs, "saltutil.sync_all", "refresh=False")["return"]
+    assert {"modules.racksalt_hardware", "modules.racksalt_stage"} <= set(synced["modules"])
+    assert {"states.racksalt_disk", "states.racksalt_hardware"} <= set(synced["states"])
 
 
 def test_without_a_master_the_error_says_so(jobs, rack, jid):
