@@ -12,7 +12,7 @@ import pytest
 
 from racksalt.lab.bmc import read_log, unobserved_actions
 from racksalt.lab.rack import Rack, states_of
-from tests.support.waiting import wait_for
+from tests.support.waiting import Share, wait_for
 
 # Salt's request channel leaves sockets to the garbage collector when a master does not answer.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -78,7 +78,7 @@ def test_ten_kills_of_the_master_lose_nothing(rack):
             rack.master.kill9()
             rack.master.start()
             rack.master.wait_ready()
-            _expect_motion(app, kill, rack.installation.lab)
+            _expect_motion(rack, app, kill)
         left = wait_for(lambda: set(states_of(app).values()) == {"ready"}, LONGEST_S)
         assert left is not None, [
             app.operations.why(n) for n, s in states_of(app).items() if s != "ready"
@@ -93,12 +93,11 @@ def test_ten_kills_of_the_master_lose_nothing(rack):
         app.close()
 
 
-def _expect_motion(app, kill, lab):
+def _expect_motion(rack, app, kill):
     """Every machine on its way is journalled, its effect is tried or its minion is at work, within ``MOVING_S``."""
-    head = app.store.head()
+    head, lab = app.store.head(), rack.installation.lab
     waiting = {n for n, s in states_of(app).items() if s in BUSY}
     tries = {n: sum(e["attempts"] for e in app.store.pending_effects(n)) for n in waiting}
-    began = time.time()
 
     seen = set()
 
@@ -111,11 +110,13 @@ def _expect_motion(app, kill, lab):
                 seen.add(name)
         return waiting - seen
 
-    took = wait_for(lambda: not still(), MOVING_S)
-    print(f"kill {kill + 1}: {len(waiting)} on their way, all moving after {took} s")  # noqa: T201
-    if took is None:
+    share = Share(rack.root)
+    took = wait_for(lambda: not still(), 10 * MOVING_S)
+    allowed = MOVING_S * share.slower()
+    print(f"kill {kill + 1}: {len(waiting)} moving after {took} s of {allowed:.0f} s")  # noqa: T201
+    if took is None or took > allowed:
         stuck = {n: (app.operations.why(n), told_by(lab / n)) for n in still()}
-        pytest.fail(f"not moving {time.time() - began:.0f} s after the master was back: {stuck}")
+        pytest.fail(f"moving only {took} s after the master was back, not {allowed:.0f} s: {stuck}")
 
 
 @pytest.mark.daemons
@@ -133,10 +134,11 @@ def test_the_apis_answer_within_three_seconds_of_their_start(rack):
             head = app.store.head()
             assert wait_for(lambda head=head: app.store.head() > head + 3, 60) is not None
             rack.server.kill9()
+            share = Share(rack.root)
             rack.restart_server()
-            took = wait_for(lambda: all(answering(url) for url in urls), 30)
+            took = wait_for(lambda: all(answering(url) for url in urls), 60)
             assert took is not None
-            assert took <= ANSWERING_S, f"{took:.1f} s"
+            assert took <= ANSWERING_S * share.slower(), f"{took:.1f} s"
         states = {"ready"}
         done = wait_for(lambda: {s for n, s in states_of(app).items() if n in names} == states, 240)
         assert done is not None, states_of(app)

@@ -2,7 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Share:
+    """How much of the machine's work since the start was for processes that work in ``root``.
+
+    A limit in seconds holds for a machine of its own; where other programs run, it is longer in proportion.
+    """
+
+    def __init__(self, root):
+        self.root = Path(root).resolve()
+        self._busy, self._own = self._busy_s(), self._own_s()
+
+    def slower(self):
+        """Return by how much others slow this down: 1 when nobody else computes, 2 when they take half."""
+        busy, own = self._busy_s() - self._busy, self._own_s() - self._own
+        return max(1.0, busy / own) if own > 0 else 1.0
+
+    @staticmethod
+    def _busy_s():
+        """Return the seconds that all processors have worked (proc(5), /proc/stat)."""
+        user, nice, system, _, _, irq, softirq, steal = map(
+            int, Path("/proc/stat").read_text(encoding="ascii").split()[1:9]
+        )
+        return (user + nice + system + irq + softirq + steal) / _TICKS
+
+    def _own_s(self):
+        total = 0
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    if (entry / "cwd").readlink().is_relative_to(self.root):
+                        text = (entry / "stat").read_text(encoding="utf-8", errors="replace")
+                        total += sum(map(int, text.rpartition(")")[2].split()[11:13]))
+        return total / _TICKS
 
 
 def wait_for(condition, timeout_s, every_s=0.05):
