@@ -7,12 +7,13 @@ import logging
 import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 
 from racksalt.conductor.dispatch import Dispatcher
 from racksalt.conductor.enrolment import KeyCheck
 from racksalt.conductor.handle import Outcome
 from racksalt.conductor.ports import World
-from racksalt.conductor.sweeps import JobSweep, KeySweep, PowerSweep, Sweep, deadlines
+from racksalt.conductor.sweeps import DeadlineSweep, JobSweep, KeySweep, PowerSweep, Sweep
 from racksalt.conductor.view import Rules
 from racksalt.conductor.writer import Writer
 from racksalt.model.errors import StoreError
@@ -66,13 +67,23 @@ class Conductor:
         return await asyncio.wrap_future(self.writer.put(event))
 
     def handle_wait(self, event: Event, timeout_s: float = 30) -> Outcome:
-        """Take in an event from synchronous code; return its outcome after the commit."""
-        return self.writer.put(event).result(timeout_s)
+        """Take in an event from synchronous code; return its outcome after the commit.
+
+        Raises:
+            StoreError: nothing was written, or nothing is known after ``timeout_s``.
+        """
+        return self.handle([event], timeout_s)[0]
 
     def handle(self, events: Sequence[Event], timeout_s: float = 60) -> list[Outcome]:
-        """Take in several events; return their outcomes, in order, after the commit."""
+        """Take in several events; return their outcomes, in order, after the commit. Raises as ``handle_wait``."""
         futures: list[Future[Outcome]] = [self.writer.put(event) for event in events]
-        return [future.result(timeout_s) for future in futures]
+        try:
+            return [future.result(timeout_s) for future in futures]
+        except FutureTimeoutError:
+            raise StoreError(
+                f"the database took nothing in for {timeout_s:g} s: the event may be written yet",
+                "hand it in again with the same id",
+            ) from None
 
     def start(self) -> None:
         """Begin to carry out effects and to sweep the world; returns at once."""
@@ -94,9 +105,8 @@ class Conductor:
         self._beat()
         self.sweep("beat", BEAT_S, self._beat)
         self.sweep("work", settings.poll_s, self._look)
-        self.sweep(
-            "deadlines", 1.0, lambda: deadlines(store, world, tell), first_s=settings.start_grace_s
-        )
+        late = DeadlineSweep(store, world, tell, settings.start_grace_s)
+        self.sweep("deadlines", 1.0, late, first_s=settings.start_grace_s)
         self.sweep("jobs", settings.jobs_sweep_s, jobs)
         self.sweep("keys", settings.keys_sweep_s, self._keys)
         self.sweep("power", settings.power_sweep_s, power)

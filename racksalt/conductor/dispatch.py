@@ -54,7 +54,11 @@ class Dispatcher:
         ready = self._free(task for task in tasks if not _is_void(task))
         now = self.world.clock()
         for group in _groups(ready):
-            self._pools[LANES[group[0].effect.name]].submit(self._perform, group, now)
+            try:
+                self._pools[LANES[group[0].effect.name]].submit(self._perform, group, now)
+            except RuntimeError:
+                # The pool was closed in between: what was not begun stays in the outbox.
+                self._stopping = True
 
     def room(self) -> int:
         """Return how many more effects may be leased: the rest is left to other conductors."""

@@ -179,7 +179,9 @@ def ask_agent(world: World, tasks: Sequence[Task], now: float) -> list[Result]:
         Result(effect=t.effect, events=[told(t, "agent_answered", "jobs", now)])
         if t.effect.node in alive
         else Result(
-            effect=t.effect, again_after_s=world.agent_poll_s, error="the agent does not answer yet"
+            effect=t.effect,
+            again_after_s=world.agent_poll_s * min(1 + t.effect.attempts // 15, 5),
+            error="the agent does not answer yet",
         )
         for t in tasks
     ]

@@ -23,6 +23,8 @@ from racksalt.wire import NODE_ID
 
 UNKNOWN = "unknown"
 """The state that journal entries name for a node that racksalt does not know."""
+MOST_BOOTS = 32
+"""How many boots of one node are kept before the older half is forgotten."""
 LONGEST_ID, LONGEST_ACTOR, LONGEST_NODE = 200, 128, 253
 """What the journal's columns hold."""
 
@@ -188,8 +190,19 @@ def _write(batch: _Batch) -> None:
         tx.void_effects([node for node, lanes in batch.void.items() if lane in lanes], lane)
     tx.add_effects(batch.effects)
     tx.put(list(batch.put_boots.values()))
+    tx.forget_boots([boot for name in batch.changed for boot in _outdated(batch, name)])
     for node, inventory in batch.inventories.items():
         write_inventory(tx, node, inventory, approved=batch.nodes[node].approved)
+
+
+def _outdated(batch: _Batch, name: str) -> list[Boot]:
+    """Return the boots that nobody will ask for again, once there are many: what is read stays short."""
+    boots = batch.boots.get(name, ())
+    if len(boots) < MOST_BOOTS:
+        return []
+    view = View(node=batch.nodes[name], boots=tuple(boots), hardware=None, now=batch.now)
+    old = sorted(boots, key=lambda boot: boot.generation)[: -MOST_BOOTS // 2]
+    return [boot for boot in old if boot is not view.enrolment]
 
 
 def _enrolled(batch: _Batch, event: Event) -> Node | None:

@@ -22,6 +22,10 @@ from racksalt.psm.kernel import Kind, Machine
 from racksalt.store import Store
 
 log = logging.getLogger(__name__)
+ERROR_PAUSE_S = 1.0
+"""The least pause after a look that failed."""
+AWAY_S = 15.0
+"""Between two looks at deadlines that are further apart, this machine slept (or its clock was set)."""
 FULL_SWEEP_S = 5.0
 """How long hints about single jobs may put off a look at all of them."""
 SILENT_SHARE = 0.75
@@ -49,11 +53,15 @@ class Sweep(threading.Thread):
         self._poked.wait(self.first_s)
         while not self._ended:
             self._poked.clear()
+            pause_s = self.every_s
             try:
                 self.look()
-            except Exception:
-                log.exception("%s failed; next try in %s s", self.name, self.every_s)
-            self._poked.wait(self.every_s)
+            except Exception as error:
+                # Neither the log nor whatever is in trouble is flooded.
+                pause_s = max(pause_s, ERROR_PAUSE_S)
+                known = isinstance(error, RacksaltError)
+                log.error("%s: %s; next try in %s s", self.name, error, pause_s, exc_info=not known)
+            self._poked.wait(pause_s)
 
     def poke(self) -> None:
         """Sweep now."""
@@ -65,21 +73,33 @@ class Sweep(threading.Thread):
         self._poked.set()
 
 
-def deadlines(store: Store, world: World, tell: Tell) -> None:
-    """Tell of nodes whose deadline passed."""
-    now = world.clock()
-    tell(
-        [
-            Event(
-                id=f"deadline:{node.id}:{node.boot}:{node.deadline_at}",
-                node=node.id,
-                name="deadline_passed",
-                at=now,
-                source="clock",
-                data={"boot": node.boot, "deadline_at": node.deadline_at},
-            )
-            for node in store.overdue(now)
-        ]
+class DeadlineSweep:
+    """Tells of nodes whose deadline passed; after a sleep of this machine, it lets the world be looked at first."""
+
+    def __init__(self, store: Store, world: World, tell: Tell, grace_s: float) -> None:
+        self.store, self.world, self.tell, self.grace_s = store, world, tell, grace_s
+        self._looked_at = world.clock() + grace_s
+        self._from = 0.0
+
+    def __call__(self) -> None:
+        """One look at all deadlines."""
+        now = self.world.clock()
+        if now - self._looked_at > AWAY_S:
+            log.warning("nobody looked for %.0f s: deadlines wait", now - self._looked_at)
+            self._from = now + self.grace_s
+        self._looked_at = now
+        if now >= self._from:
+            self.tell([_passed(node, now) for node in self.store.overdue(now)])
+
+
+def _passed(node: Node, at: float) -> Event:
+    return Event(
+        id=f"deadline:{node.id}:{node.boot}:{node.deadline_at}",
+        node=node.id,
+        name="deadline_passed",
+        at=at,
+        source="clock",
+        data={"boot": node.boot, "deadline_at": node.deadline_at},
     )
 
 

@@ -171,7 +171,11 @@ class Writer:
                 item.future.set_result(outcome)
         self._look = self._look or (bool(taken) and len(taken) == inbox) or len(tasks) == self.batch
         if tasks and leased:
-            leased(tasks)
+            try:
+                leased(tasks)
+            except Exception:
+                # The batch is committed: this is no reason to try it again. The leases end by themselves.
+                log.exception("%s effects were leased and not taken", len(tasks))
 
     def _unwritten(
         self, work: Sequence[_Work], results: Sequence[Result], error: StoreError

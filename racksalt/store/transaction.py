@@ -155,6 +155,12 @@ class Transaction:
         )
         self.insert(table, [values(noun) for noun in nouns])
 
+    def forget_boots(self, boots: Sequence[Boot]) -> None:
+        """Delete boots."""
+        for boot in boots:
+            key = {"generation": boot.generation, "environment": boot.environment}
+            self.remove(t.boots, node=boot.node, **key)
+
     def put_places(self, nouns: Sequence[Any]) -> None:
         """Insert or change zones, racks or networks; those that others refer to stay in place."""
         table = NOUNS[type(nouns[0])]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from racksalt.conductor.handle import handle, job_id
-from racksalt.model.errors import IllegalEventError, NotFoundError
+from racksalt.conductor import Conductor
+from racksalt.conductor.handle import MOST_BOOTS, handle, job_id
+from racksalt.model.errors import IllegalEventError, NotFoundError, StoreError
 from racksalt.model.node import Disk, Hardware, Nic
-from tests.support.builders import NOW, a_node, an_event, the_rules
+from racksalt.settings import ConductorSettings
+from tests.support.builders import NOW, a_boot, a_node, an_event, the_rules
+from tests.support.fakes import FakeWorld
 
 RULES = the_rules()
 
@@ -226,3 +229,30 @@ def test_job_ids_are_salts_and_never_twice():
     """Twenty digits that begin with the time; two entries of one second differ."""
     assert job_id(0.0, 7) == "19700101000000000007"
     assert len({job_id(NOW, n) for n in range(1, 5000)}) == 4999
+
+
+def test_old_boots_are_forgotten_but_not_the_enrolment(site):
+    """However often a node boots, few rows are read; the token of the installed system stays good."""
+    with site.write() as tx:
+        node = a_node(
+            "n1", "enrolling", boot=3, boot_environment="local", version=2, deadline_at=1.0
+        )
+        tx.update_nodes([(node, 1)])
+        tx.put([a_boot("n1", 2, "local"), a_boot("n1", 3, "local", expires_at=NOW - 60)])
+    for _ in range(60):
+        happen(site, an_event("effect_failed", source="conductor"))
+        happen(site, command("recover"))
+    boots = site.boots("n1")
+    assert len(boots) <= MOST_BOOTS
+    assert {boots[0].generation, boots[-1].generation} == {63, 2}
+
+
+def test_nothing_is_left_of_a_caller_that_is_too_impatient(site):
+    """A database that takes long is told as such; the event is not lost, and counts once."""
+    conductor = Conductor(site, lambda: RULES, FakeWorld().ports, ConductorSettings(), b"s" * 32)
+    event = command("commission", event_id="c1")
+    with site.write() as _, pytest.raises(StoreError, match="hand it in again with the same id"):
+        conductor.handle_wait(event, 0.05)
+    assert conductor.handle_wait(event).node.state == "commissioning"
+    assert site.head() == 1
+    conductor.stop()

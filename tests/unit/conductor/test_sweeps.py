@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 import pytest
 
 from racksalt.conductor.enrolment import KeyCheck
 from racksalt.conductor.ports import JobRequest
-from racksalt.conductor.sweeps import JobSweep, KeySweep, PowerSweep, Sweep, deadlines
-from racksalt.model.errors import AgentUnreachableError, BmcUnreachableError
+from racksalt.conductor.sweeps import DeadlineSweep, JobSweep, KeySweep, PowerSweep, Sweep
+from racksalt.model.errors import AgentUnreachableError, BmcUnreachableError, StoreError
 from racksalt.psm.table import MACHINE
 from tests.support.builders import NOW, a_bmc, a_node
 from tests.support.fakes import FakeWorld, wait_for
@@ -45,11 +46,26 @@ def test_passed_deadlines_are_told_with_what_they_belong_to(sqlite_store, world)
     """The event names boot and deadline, and is the same however often the sweep looks."""
     fill(sqlite_store, a_node("n1", deadline_at=NOW - 1, boot=3), a_node("n2", deadline_at=NOW + 1))
     found = []
+    sweep = DeadlineSweep(sqlite_store, world.ports, found.extend, 30)
     for _ in range(2):
-        deadlines(sqlite_store, world.ports, found.extend)
+        sweep()
     assert [e.node for e in found] == ["n1", "n1"]
     assert found[0].data == {"boot": 3, "deadline_at": NOW - 1}
     assert found[0].id == found[1].id
+
+
+def test_after_a_sleep_the_world_is_looked_at_first(sqlite_store, world, told):
+    """A machine that was paused holds no deadline against anybody before results had time to come in."""
+    fill(sqlite_store, a_node("n1", deadline_at=NOW + 50))
+    sweep = DeadlineSweep(sqlite_store, world.ports, tell(told), 30)
+    sweep()
+    world.clock.pass_(3600)
+    for _ in range(3):
+        sweep()
+        world.clock.pass_(10)
+    assert told == []
+    sweep()
+    assert told == [("n1", "deadline_passed")]
 
 
 def running(name, **fields):
@@ -232,10 +248,11 @@ def test_pending_keys_are_checked(sqlite_store, world, told):
 def test_a_sweep_goes_on_after_an_error_and_comes_when_poked():
     """Whatever goes wrong in one look, there is a next one; a poke does not wait for it."""
     looks = threading.Semaphore(0)
+    errors = itertools.cycle([RuntimeError("a fault"), StoreError("a full disk")])
 
     def look():
         looks.release()
-        raise RuntimeError("this time")
+        raise next(errors)
 
     sweep = Sweep("test", 3600, look)
     sweep.start()

@@ -168,6 +168,19 @@ def test_due_effects_are_leased_with_their_rows(writer):
     assert len(tasks) == 2
 
 
+def test_a_fault_after_the_commit_is_no_reason_to_do_it_again(writer):
+    """Who waits is told once, and the writer goes on, when effects cannot be handed out."""
+    with writer.store.write() as tx:
+        tx.add_effects([outbox_row(1)])
+
+    def broken(_tasks):
+        raise RuntimeError("no threads left")
+
+    writer.leased = broken
+    assert writer.put(noted("n1")).result(10).entry is not None
+    assert writer.put(noted("n2")).result(10).seq == 2
+
+
 def test_no_more_is_leased_than_there_is_room_for(writer):
     """What this process cannot do soon is left to others."""
     tasks = []
