@@ -119,5 +119,7 @@ def runner(verb, args):
     # Salt answers {} to who may not ask; of our own answers only that of list can be empty.
     if isinstance(answer, dict) and (answer or verb == "list"):
         return answer
-    message = f"racksalt.{verb}: {answer or 'the master does not allow it (peer_run) or is away'}"
+    # Of an error in a runner Salt tells the whole trace back; its last words are ours.
+    told = str(answer or "").rpartition("CommandExecutionError: ")[2].strip()
+    message = f"racksalt.{verb}: {told or 'the master does not allow it (peer_run) or is away'}"
     raise CommandExecutionError(message)

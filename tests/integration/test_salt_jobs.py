@@ -258,7 +258,10 @@ def test_an_administrators_minion_declares_the_data_centre(jobs, rack):
         assert asked["result"] is True, asked
         assert app.store.node("x9").goal == "ready"
         assert "minion m1" in {entry.actor for entry in journal_of(app, "x9")}
-        assert apply("racksalt_node.present", "y9", rack="no-such-rack")["result"] is False
+        refused = apply("racksalt_node.present", "y9", rack="no-such-rack")
+        assert refused["result"] is False
+        assert "no-such-rack" in refused["comment"]
+        assert "Traceback" not in refused["comment"]
     finally:
         app.close()
 
