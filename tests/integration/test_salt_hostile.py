@@ -6,8 +6,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import msgpack
 import pytest
 
+from racksalt.adapters.salt_jobs import SaltJobs
 from racksalt.adapters.salt_keys import SaltKeys
 from racksalt.boot.tokens import derive, key_sha256, proof
 from racksalt.lab.minion_config import make_key_pair
@@ -35,10 +37,12 @@ BOOTED = [
         "guessed",
         "victim",
         "squatted",
+        "crowded",
     )
 ]
-GOOD, REPLAYED, EXPIRED, FOREIGN, OTHERKEY, NEWKEY, GUESSED, VICTIM, SQUATTED = BOOTED
-IDLE = ("unvouched", "insider")
+GOOD, REPLAYED, EXPIRED, FOREIGN, OTHERKEY, NEWKEY, GUESSED, VICTIM, SQUATTED, CROWDED = BOOTED
+IDLE = ("unvouched", "insider", "joker")
+JID = "20261123000102000007"
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +191,32 @@ def test_whoever_is_first_under_a_name_does_not_keep_the_node_out(app, keys, str
     assert node.sign_in(proof(token(SQUATTED), SQUATTED, node.public)) is False
     assert wait_for(lambda: accepted(keys, SQUATTED), 40) is not None
     assert accepted(keys, SQUATTED) == [key_sha256(node.public)]
+
+
+def test_two_keys_under_a_name_do_not_keep_the_node_out(app, keys, stranger, token):
+    """Salt has no room for a third key; the one that a boot vouches for gets in at its next try."""
+    first, second, node = (stranger(CROWDED) for _ in range(3))
+    first.sign_in("d" * 64)
+    second.sign_in("e" * 64)
+    good = proof(token(CROWDED), CROWDED, node.public)
+    assert node.sign_in(good) is False
+    refusal(app, CROWDED, "another key was squatting")
+    assert node.sign_in(good) is True
+    assert wait_for(lambda: accepted(keys, CROWDED), 40) is not None
+    assert accepted(keys, CROWDED) == [key_sha256(node.public)]
+
+
+@pytest.mark.timeout(60)
+def test_a_return_that_the_master_stored_and_nobody_can_read_ends_one_stage(rack, stranger):
+    """A time in the year 5 comes back as text that Salt refuses; its own reader would try for ever."""
+    joker = stranger("joker")
+    pre_accept(rack, "joker", joker.public)
+    joker.give_back(JID, {"a": msgpack.ExtType(78, b"00050101T00:00:00.000000")})
+    jobs = SaltJobs(rack.master.opts)
+    assert wait_for(lambda: jobs.stored(JID, "joker"), 20) is not None
+    (found,) = jobs.results([(JID, "joker"), (JID, "insider")])
+    assert (found.node, found.ok) == ("joker", False)
+    assert "cannot be decoded" in found.message
 
 
 def test_events_forged_by_an_accepted_minion_let_nobody_in_and_move_nothing(

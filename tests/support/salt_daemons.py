@@ -67,6 +67,13 @@ class Stranger:
             load = salt.payload.loads(load)
         return load["ret"] if isinstance(load, dict) and "ret" in load else "in"
 
+    def give_back(self, jid: str, value: Any) -> None:
+        """Return ``value`` for a job, as an accepted minion does."""
+        load = {"cmd": "_return", "id": self.node, "jid": jid, "fun": "state.apply"}
+        load |= {"return": value, "retcode": 0, "success": True, "tok": b""}
+        with salt.channel.client.ReqChannel.factory(self._opts) as channel:
+            channel.send(load, timeout=SEND_S)
+
     def fire(self, events: list[dict[str, Any]]) -> None:
         """Fire events with tags and data of any kind, as an accepted minion can."""
         load = {"cmd": "_minion_event", "id": self.node, "events": events, "tok": b""}
