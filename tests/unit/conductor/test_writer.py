@@ -89,10 +89,11 @@ class Broken:
     """A store whose disk is full until it is mended."""
 
     def __init__(self, store):
-        self.store, self.full = store, True
+        self.store, self.full, self.tries = store, True, 0
 
     def write(self):
         """Write, or fail."""
+        self.tries += 1
         if self.full:
             raise StoreError("the disk is full", "mend it")
         return self.store.write()
@@ -109,6 +110,8 @@ def test_a_full_disk_is_told_and_results_are_kept(writer):
     done = Result(effect=effect_with_id(effect, 1), events=[noted("n2", event_id="told")])
     writer.finished([done])
     writer.note([noted("n3", event_id="later")])
+    tried = broken.tries
+    wait_for(lambda: broken.tries > tried + 1, what="a try while the disk is full")
     broken.full = False
     wait_for(lambda: broken.store.head() >= 2, what="the write after the disk was mended")
     assert {e.event_id for e in broken.store.journal()} == {"told", "later"}
