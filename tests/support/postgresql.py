@@ -61,8 +61,8 @@ class Postgresql:
         self._run("pg_ctl", "start", "-w", "-t", str(START_S), "-l", str(folder / "log"))
 
     def stop(self) -> None:
-        """End the server: open connections are cut."""
-        self._run("pg_ctl", "stop", "-m", "fast", "-w", "-t", str(START_S))
+        """End the server at once: nothing of it is kept."""
+        self._run("pg_ctl", "stop", "-m", "immediate", "-w", "-t", str(START_S))
 
     def restart(self) -> None:
         """Crash and start again: every open connection is lost."""
