@@ -15,8 +15,8 @@ from racksalt.conductor.writer import Result, Task
 from racksalt.model.errors import RacksaltError
 
 log = logging.getLogger(__name__)
-LARGEST = 8
-"""Most tasks in one call. Handing a stage to a Salt minion takes a while, and what a crash cuts short is begun anew."""
+LARGEST = {"salt": 8}
+"""Most tasks of one kind of agent in one call: each costs Salt a while, and what a crash cuts short is begun anew."""
 MOST_HELD = 1024
 """How many effects one process keeps to itself."""
 STALE_S = 2.0
@@ -152,8 +152,10 @@ def _groups(tasks: Sequence[Task]) -> list[list[Task]]:
         name = task.effect.name
         agent = task.node.agent if task.node else ""
         groups.setdefault((name, agent if name in TOGETHER else task.effect.node), []).append(task)
-    return [
-        group[at : at + LARGEST]
-        for group in groups.values()
-        for at in range(0, len(group), LARGEST)
-    ]
+    return [part for (_, of), group in groups.items() for part in _parts(group, LARGEST.get(of))]
+
+
+def _parts(group: list[Task], size: int | None) -> list[list[Task]]:
+    """Return the group in parts of at most ``size``."""
+    size = size or len(group)
+    return [group[at : at + size] for at in range(0, len(group), size)]

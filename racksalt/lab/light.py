@@ -40,6 +40,7 @@ class LightAgent:
         self._disk = _Disk()
         self._reporter: Reporter | None = None
         self._jobs: dict[str, dict[str, Any] | None] = {}
+        self._reporting: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._up = False
 
@@ -58,6 +59,7 @@ class LightAgent:
             task.cancel()
         self._tasks.clear()
         self._jobs.clear()
+        self._reporting.clear()
         self._reporter = None
 
     async def run(self, environment: Environment) -> None:
@@ -94,8 +96,8 @@ class LightAgent:
         return True
 
     def result(self, jid: str) -> dict[str, Any] | None:
-        """Return the kept result of a job: ``{"ok", "message", "data"}``."""
-        return self._jobs.get(jid)
+        """Return the kept result of a job: ``{"ok", "message", "data"}``; None while it is being reported."""
+        return None if jid in self._reporting else self._jobs.get(jid)
 
     def outcome(self, jid: str) -> str:
         """Return what the running agent knows of a job: ``running``, ``finished`` or ``lost``."""
@@ -118,7 +120,9 @@ class LightAgent:
         message = why or f"{stage} done"
         self._jobs[jid] = {"ok": not why, "message": message, "data": data}
         event = "stage_failed" if why else "stage_succeeded"
+        self._reporting.add(jid)
         await reporter.report(event, stage=stage, jid=jid, message=message, **data)
+        self._reporting.discard(jid)
 
     def _trouble(self, stage: str) -> str:
         """Return what goes wrong in this stage, or nothing."""
