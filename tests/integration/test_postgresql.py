@@ -145,14 +145,14 @@ def judge(app, log):
 
 
 @pytest.mark.timeout(120)
-def test_writers_at_once_keep_the_journal_without_a_gap(url):
+def test_writers_at_once_keep_the_journal_without_a_gap(database_url):
     """A reader that follows the sequence numbers misses nothing: they are committed in their order."""
-    store = Store(url)
+    store = Store(database_url)
     fill(store)
     stop, faults = threading.Event(), []
 
     def write(number):
-        own = Store(url)
+        own = Store(database_url)
         for turn in range(30):
             events = [
                 an_event("x", NAMES[(number + turn + k) % NODES], noted="x") for k in range(5)
