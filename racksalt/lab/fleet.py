@@ -13,9 +13,10 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from racksalt.adapters.site_files import write_site
 from racksalt.bootstrap import App, open_app
@@ -104,10 +105,16 @@ def measure(
         app.close()
 
 
-def prepare(root: Path, names: Sequence[str], bmc: str) -> Installation:
-    """Lay out an installation that declares light machines of these names, 40 to a rack."""
+def prepare(
+    root: Path, names: Sequence[str], bmc: str, conductor: Mapping[str, Any] | None = None
+) -> Installation:
+    """Lay out an installation that declares light machines of these names, 40 to a rack.
+
+    ``conductor`` are settings of the conductor.
+    """
     boot, graphql, link = free_ports(3)
-    installation = lay_out(root, ports=(boot, graphql), simulated=f"127.0.0.1:{link}")
+    lab = f"127.0.0.1:{link}"
+    installation = lay_out(root, ports=(boot, graphql), simulated=lab, conductor=conductor)
     documents = light_nodes(names, max(2, -(-len(names) // PER_RACK)), link)
     if bmc == "ipmi":
         declared = documents["site/nodes.yaml"]["nodes"].values()

@@ -78,10 +78,8 @@ class LabHost:
         plan = self.plan
         _raise_file_limit()
         declared = SiteFolder(plan.site).declarations()
-        agents = {node.agent for node in declared.nodes.values()} | (
-            {"salt"} if plan.extras else set()
-        )
-        if "salt" in agents:
+        specs = _specs(declared, plan.extras)
+        if any(spec.agent == "salt" for spec in specs):
             self._minions = await Minions.open(plan.folder / "nursery.log")
         bench = Bench(
             folder=plan.folder,
@@ -91,7 +89,7 @@ class LabHost:
             keep_logs=plan.keep_logs,
             acknowledged_s=self.acknowledged_s,
         )
-        for number, spec in enumerate(_specs(declared, plan.extras)):
+        for number, spec in enumerate(specs):
             named = _with_source(spec, number)
             self.machines[spec.id] = Machine(
                 named, bench, functools.partial(self._agent, spec.agent)
@@ -168,6 +166,7 @@ def _specs(declared: Declarations, extras: Sequence[str]) -> list[MachineSpec]:
         for node in declared.nodes.values()
     ]
     victim = next(iter(declared.nodes.values()), None)
+    agent = victim.agent if victim else "salt"
     for name in extras:
         if name in declared.nodes:
             raise InvalidInputError(
@@ -176,7 +175,7 @@ def _specs(declared: Declarations, extras: Sequence[str]) -> list[MachineSpec]:
         disguised = name.endswith("imposter") and victim is not None
         copied = {"macs": list(victim.macs)} if disguised and victim else {}
         disguise = victim.id if disguised and victim else None
-        specs.append(MachineSpec(id=name, declared=copied, disguise=disguise))
+        specs.append(MachineSpec(id=name, agent=agent, declared=copied, disguise=disguise))
     return specs
 
 
