@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -17,7 +14,8 @@ from racksalt.bootstrap import open_app
 from racksalt.conductor.handle import handle
 from racksalt.settings import ConductorSettings, Settings
 from racksalt.store import Store
-from tests.support.builders import a_bmc, a_node, an_event, the_rules
+from tests.support.builders import an_event, the_rules
+from tests.support.conductors import conductors, end, fill, point_bmcs, states, unseen_actions
 from tests.support.fakes import FakeWorld, wait_for
 from tests.support.lab_server import LabServer
 from tests.support.machines import Machines
@@ -39,59 +37,6 @@ def url(postgresql, postgresql_template):
     postgresql.drop(name)
 
 
-def conductors(file, count):
-    """Start conductors, each in its own process; return them when all are at work."""
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "tests.support.conductor_process", file],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(count)
-    ]
-    for process in started:
-        assert process.stdout.readline() == "at work\n"
-    return started
-
-
-def states(store):
-    """Return how many nodes are in each state."""
-    return Counter(node.state for node in store.nodes())
-
-
-def end(processes):
-    """Let processes end in order; return their exit codes."""
-    for process in processes:
-        with contextlib.suppress(BrokenPipeError):
-            process.communicate(timeout=30)
-    return [process.returncode for process in processes]
-
-
-def fill(store):
-    """Declare two hundred approved light nodes, each with a BMC."""
-    with store.write() as tx:
-        tx.add_nodes([a_node(n, approved=True, goal="ready", agent="light") for n in NAMES])
-        tx.put([a_bmc(name) for name in NAMES])
-
-
-def point_bmcs(store, address):
-    """Let all BMCs be those of one lab."""
-    host, port = address.rsplit(":", 1)
-    with store.write() as tx:
-        tx.put([a_bmc(name, address=host, port=int(port)) for name in NAMES])
-
-
-def unseen_actions(log):
-    """Return the power actions that the same conductor did not precede by a look."""
-    last, bad = {}, []
-    for node, what, caller in log:
-        if what in ("on", "off") and last.get(node) not in ((caller, "observe"), (caller, "boot")):
-            bad.append((node, what, caller))
-        last[node] = (caller, what)
-    return bad
-
-
 @pytest.mark.timeout(300)
 def test_three_conductors_bring_two_hundred_nodes_to_ready_though_one_is_killed(url, tmp_path):
     """Killed -9 in the middle: the others take over what it held, in order, and nothing happens twice."""
@@ -107,8 +52,8 @@ def test_three_conductors_bring_two_hundred_nodes_to_ready_though_one_is_killed(
         file = tmp_path / "racksalt.yaml"
         write_settings(file, settings)
         app = open_app(settings)
-        fill(app.store)
-        point_bmcs(app.store, lab.address)
+        fill(app.store, NAMES)
+        point_bmcs(app.store, NAMES, lab.address)
         running = conductors(str(file), 3)
         try:
             with Machines(app.conductor, world):
@@ -148,7 +93,7 @@ def judge(app, log):
 def test_writers_at_once_keep_the_journal_without_a_gap(database_url):
     """A reader that follows the sequence numbers misses nothing: they are committed in their order."""
     store = Store(database_url)
-    fill(store)
+    fill(store, NAMES)
     stop, faults = threading.Event(), []
 
     def write(number):
