@@ -39,8 +39,8 @@ class LightAgent:
         self._machine, self._stage_s = machine, stage_s
         self._disk = _Disk()
         self._reporter: Reporter | None = None
-        self._jobs: dict[str, dict[str, Any] | None] = {}
-        self._reporting: set[str] = set()
+        self._jobs: dict[str, bool] = {}
+        self._unheard: dict[str, dict[str, Any]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._up = False
 
@@ -59,7 +59,7 @@ class LightAgent:
             task.cancel()
         self._tasks.clear()
         self._jobs.clear()
-        self._reporting.clear()
+        self._unheard.clear()
         self._reporter = None
 
     async def run(self, environment: Environment) -> None:
@@ -89,21 +89,21 @@ class LightAgent:
         if not self._up or self._reporter is None:
             return False
         if jid not in self._jobs:
-            self._jobs[jid] = None
+            self._jobs[jid] = False
             task = asyncio.get_running_loop().create_task(self._work(jid, stage, self._reporter))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return True
 
     def result(self, jid: str) -> dict[str, Any] | None:
-        """Return the kept result of a job: ``{"ok", "message", "data"}``; None while it is being reported."""
-        return None if jid in self._reporting else self._jobs.get(jid)
+        """Return the result of a job whose report was refused: ``{"ok", "message", "data"}``; None otherwise."""
+        return self._unheard.get(jid)
 
     def outcome(self, jid: str) -> str:
         """Return what the running agent knows of a job: ``running``, ``finished`` or ``lost``."""
         if jid not in self._jobs:
             return "lost"
-        return "running" if self._jobs[jid] is None else "finished"
+        return "finished" if self._jobs[jid] else "running"
 
     async def _work(self, jid: str, stage: str, reporter: Reporter) -> None:
         await self._machine.wait(self._stage_s)
@@ -118,11 +118,11 @@ class LightAgent:
                 token = await reporter.enrolment() or ""
                 self._disk.system, self._disk.token, self._disk.url = True, token, reporter.url
         message = why or f"{stage} done"
-        self._jobs[jid] = {"ok": not why, "message": message, "data": data}
+        self._jobs[jid] = True
         event = "stage_failed" if why else "stage_succeeded"
-        self._reporting.add(jid)
-        await reporter.report(event, stage=stage, jid=jid, message=message, **data)
-        self._reporting.discard(jid)
+        told = await reporter.report(event, stage=stage, jid=jid, message=message, **data)
+        if told is None:
+            self._unheard[jid] = {"ok": not why, "message": message, "data": data}
 
     def _trouble(self, stage: str) -> str:
         """Return what goes wrong in this stage, or nothing."""

@@ -134,13 +134,30 @@ def test_a_job_id_runs_once_and_is_lost_with_the_power(tmp_path):
             assert machine.agent.outcome("1" * 20) == "running"
             assert machine.agent.submit("1" * 20, "bios")
             await server.until(lambda: len(server.reports) == 3)
-            assert machine.agent.result("1" * 20)["ok"]
+            assert machine.agent.result("1" * 20) is None
             assert machine.agent.outcome("1" * 20) == "finished"
             machine.power_cycle()
             assert not machine.agent.is_up()
             await server.until(lambda: len(server.reports) == 5)
             assert machine.agent.outcome("1" * 20) == "lost"
             assert events(server).count("stage_succeeded") == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_result_whose_report_is_refused_can_be_looked_up(tmp_path):
+    """The result is kept for whoever asks, once the boot API has refused to hear it."""
+
+    async def scenario():
+        async with a_lab(tmp_path, "n1") as (server, machine):
+            server.script = kernel_script(server.url, "n1")
+            machine.power_on()
+            await server.until(lambda: len(server.reports) == 2)
+            server.statuses = [403]
+            machine.agent.submit("1" * 20, "bios")
+            await turn(lambda: machine.agent.result("1" * 20) is not None)
+            assert machine.agent.result("1" * 20)["ok"]
+            assert machine.agent.outcome("1" * 20) == "finished"
 
     asyncio.run(scenario())
 
