@@ -127,7 +127,8 @@ def overlay(disk: Path, folder: Path, *, hardware_file: Path) -> Path:
         "racksalt": {"hardware_file": str(hardware_file), "target_root": str(disk)},
     }
     _write(folder / "lab.conf", json.dumps(mounted, indent=1))
-    installed = [str(disk / "etc/salt/minion"), str(disk / "etc/salt/minion.d/*.conf")]
+    salt = disk / "etc/salt"
+    installed = [str(file) for file in (salt / "minion", *sorted(salt.glob("minion.d/*.conf")))]
     include = {"include": [*installed, str(folder / "lab.conf")]}
     _write(folder / "minion", json.dumps(include, indent=1))
     return folder
