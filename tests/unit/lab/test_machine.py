@@ -110,6 +110,7 @@ def test_an_installed_system_boots_from_disk_and_stays_when_the_power_goes(tmp_p
             server.script = LOCAL
             machine.power_cycle()
             await server.until(lambda: events(server)[-1] == "agent_answered")
+            await server.until(lambda: machine.environment is not None)
             assert machine.environment.name == "local"
             machine.set_boot_device("disk", persistent=False)
             asked = len(server.asked)
