@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,11 @@ def _rank(item: pytest.Item) -> tuple[bool, int]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run unit tests first and what starts daemons last."""
     items.sort(key=_rank)
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C as a terminal gives it: a job in the background ignores it, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure() -> None:
