@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,3 +74,4 @@ def test_nothing_is_left_when_it_is_cut_short(tmp_path, how):
             demo.send_signal(how)
         assert wait_for(lambda: demo.poll() is not None, 60) is not None
     assert wait_for(lambda: working_in(root) == [], 30) is not None, working_in(root)
+    shutil.rmtree(root, ignore_errors=True)  # after SIGKILL nobody else does
