@@ -32,7 +32,8 @@ CHEAP: dict[str, Any] = {
     "auth_tries": 3,
     "random_reauth_delay": 1,
     "request_channel_timeout": 5,
-    "request_channel_tries": 12,  # a job outlives a master that is away for a minute
+    # A minion whose first pillar request is given up stays half alive for ever: it "was scheduled to stop".
+    "request_channel_tries": 120,
     "return_retry_timer": 1,
     "return_retry_timer_max": 3,
     "return_retry_tries": 60,
