@@ -263,25 +263,31 @@ class PowerSweep:
                 self.tell(events)
 
     def _one(self, node: Node, bmc: Bmc) -> list[Event]:
-        if self.store.has_lane(node.id, "power"):
-            return []
         try:
             seen = self.world.power_of(bmc).observe(bmc)
         except BmcError as error:
             log.info("power of %s is not known: %s", node.id, error)
             return []
+        busy = self.machine().states[node.state].kind is Kind.BUSY
+        if seen == node.power and not (busy and seen == "off"):
+            return []
+        if self.store.has_lane(node.id, "power") or self._moved_on(node):
+            # An effect of ours is at work: what was seen is a moment of it.
+            return []
         now, events = self.world.clock(), []
         if seen != node.power:
             data: dict[str, Any] = {"power": seen, "noted": f"power is {seen}"}
             events.append(_power_event(node, "power_observed", now, data))
-        busy = self.machine().states[node.state].kind is Kind.BUSY
-        if busy and seen == "off" and self.store.node(node.id).version == node.version:
+        if busy and seen == "off":
             data = {
                 "boot": node.boot,
                 "message": "the BMC reports power off, and nobody switched it off",
             }
             events.append(_power_event(node, "power_lost", now, data))
         return events
+
+    def _moved_on(self, node: Node) -> bool:
+        return self.store.node(node.id).version != node.version
 
 
 def _power_event(node: Node, name: str, at: float, data: dict[str, Any]) -> Event:

@@ -134,6 +134,7 @@ def _minion(node):
         "rejected_retry": True,
         "master_tries": -1,
         "return_retry_tries": 60,
+        "request_channel_tries": 120,  # given up, a first request leaves the minion half alive
         "mine_enabled": False,
     }
 
