@@ -172,7 +172,8 @@ def result_of(jid: str, node: str, ret: dict[str, Any]) -> JobResult:
     states = ret.get("return")
     retcode = ret.get("retcode", 0)
     if not isinstance(states, dict):
-        return JobResult(jid=jid, node=node, ok=False, message=_short(_text(states)))
+        # Salt says in a text why it ran no state at all ("Pillar timed out": its master was away).
+        return JobResult(jid=jid, node=node, ok=False, ran=False, message=_short(_text(states)))
     chunks = sorted(
         ((name, one) for name, one in states.items() if isinstance(one, dict)),
         key=lambda pair: pair[1].get("__run_num__", 0),

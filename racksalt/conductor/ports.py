@@ -41,11 +41,15 @@ class Power(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
-    """The outcome of one stage on one node, from a channel that cannot be forged."""
+    """The outcome of one stage on one node, from a channel that cannot be forged.
+
+    ``ran`` is False for a job that ended before its first state: nothing was tested, so nothing failed.
+    """
 
     jid: str
     node: str
     ok: bool
+    ran: bool = True
     message: str = ""
     data: dict[str, Any] = field(default_factory=dict)
 

@@ -211,7 +211,7 @@ def job_event(result: JobResult, at: float) -> Event:
     return Event(
         id=f"job:{result.jid}:{result.node}",
         node=result.node,
-        name="stage_succeeded" if result.ok else "stage_failed",
+        name="stage_succeeded" if result.ok else "stage_failed" if result.ran else "stage_lost",
         at=at,
         source="jobs",
         data=data,

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import itertools
 import threading
+from dataclasses import replace
 
 import pytest
 
 from racksalt.conductor.enrolment import KeyCheck
-from racksalt.conductor.ports import JobRequest
-from racksalt.conductor.sweeps import DeadlineSweep, JobSweep, KeySweep, PowerSweep, Sweep
+from racksalt.conductor.ports import JobRequest, JobResult
+from racksalt.conductor.sweeps import (
+    DeadlineSweep,
+    JobSweep,
+    KeySweep,
+    PowerSweep,
+    Sweep,
+    job_event,
+)
 from racksalt.model.errors import AgentUnreachableError, BmcUnreachableError, StoreError
 from racksalt.psm.table import MACHINE
 from tests.support.builders import NOW, a_bmc, a_node
@@ -273,3 +281,10 @@ def test_a_sweep_may_begin_later():
     sweep.stop()
     sweep.join(10)
     assert seen == []
+
+
+def test_a_job_that_ran_no_state_is_lost_and_nothing_failed():
+    """A master that was away while the minion asked for its pillar must not park a node that has no retries."""
+    result = JobResult(jid="1" * 20, node="n1", ok=False, ran=False, message="Pillar timed out")
+    assert job_event(result, NOW).name == "stage_lost"
+    assert job_event(replace(result, ran=True), NOW).name == "stage_failed"
