@@ -156,10 +156,3 @@ class NullKeys:
 
     def clear_waiting(self, node: str) -> None:
         """Do nothing: no key waits."""
-
-
-class NullAnnouncer:
-    """The port ``Announcer`` of a site without an event bus."""
-
-    def publish(self, tag: str, payload: dict[str, Any]) -> None:
-        """Do nothing: nobody listens."""
