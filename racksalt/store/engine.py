@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, OperationalError
 
 from racksalt.model.errors import InvalidInputError, SettingsError
 
@@ -14,6 +16,10 @@ WRITE = "racksalt_write"
 """Execution option of a connection whose transaction will write."""
 APPEND_LOCK = 0x7261636B
 """Key of the PostgreSQL advisory lock that puts journal rows in the order in which they are committed."""
+PATIENCE = 30.0
+"""Seconds until somebody who waits for SQLite's lock gives up."""
+LOOK = 0.001
+"""Seconds between two looks at SQLite's write lock."""
 
 
 def open_engine(url: str) -> Engine:
@@ -37,7 +43,7 @@ def open_engine(url: str) -> Engine:
         return engine
     if url.removeprefix("sqlite:").strip("/") in ("", ":memory:"):
         raise SettingsError("database: names no file", "use sqlite:///path")
-    engine = _engine(url, connect_args={"check_same_thread": False, "timeout": 30}, **options)
+    engine = _engine(url, connect_args={"check_same_thread": False, "timeout": PATIENCE}, **options)
     event.listen(engine, "connect", _tune_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -69,10 +75,10 @@ def _engine(url: str, **options: Any) -> Engine:
 def _tune_sqlite(connection: Any, _record: Any) -> None:
     # The driver must not begin transactions by itself; ``_begin_sqlite`` does, and says whether it will write.
     connection.isolation_level = None
+    # Changing the mode of a new file is refused at once while another process looks at it.
+    _insist(connection, "PRAGMA journal_mode=WAL")
     for pragma in (
-        "journal_mode=WAL",
         "synchronous=FULL",
-        "busy_timeout=30000",
         "foreign_keys=ON",
         "wal_autocheckpoint=4000",
         "cache_size=-16384",
@@ -85,8 +91,40 @@ def _begin_sqlite(connection: Connection) -> None:
     if options.get("isolation_level") == "AUTOCOMMIT":
         # A transaction that is left open sees the database as it was, for ever.
         return
-    writes = options.get(WRITE)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if options.get(WRITE):
+        _insist(connection.connection.driver_connection, "BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql("BEGIN")
+
+
+def _insist(connection: Any, statement: str) -> None:
+    """Run a statement that needs a lock of SQLite's, looking at the lock often enough to get a turn.
+
+    SQLite's own wait grows to 100 ms between two looks: against a process that writes all the time, or several,
+    somebody starves.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: somebody kept the lock for ``PATIENCE`` seconds.
+    """
+    until = time.monotonic() + PATIENCE
+    connection.execute("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                connection.execute(statement)
+            except sqlite3.OperationalError as error:
+                if not _busy(error) or time.monotonic() > until:
+                    raise OperationalError(statement, None, error) from error
+            else:
+                return
+            time.sleep(LOOK)
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={PATIENCE * 1000:.0f}")
+
+
+def _busy(error: sqlite3.OperationalError) -> bool:
+    # Python 3.10 gives no ``sqlite_errorcode``.
+    return str(error) == "database is locked"
 
 
 def _begin_postgresql(connection: Connection) -> None:

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import builtins
+import subprocess
+import sys
+import time
 
 import pytest
 
-from racksalt.model.errors import SettingsError
+from racksalt.model.errors import SettingsError, StoreError
+from racksalt.store import Store, engine
 from racksalt.store.engine import open_engine
+
+GREEDY = """
+import sys, time
+from racksalt.store import Store
+store = Store(sys.argv[1])
+print("writing", flush=True)
+while True:
+    with store.write():
+        time.sleep(0.02)
+"""
+"""A process that has SQLite's write lock nearly all the time."""
 
 
 @pytest.mark.parametrize(
@@ -49,6 +64,41 @@ def test_sqlite_commits_durably_and_readers_never_wait(sqlite_store, pragma, val
     """A commit is on the disk when it returns (synchronous=FULL), and readers see the state before it (WAL)."""
     with sqlite_store.read() as connection:
         assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
+
+
+def test_a_busy_writer_does_not_starve_another(sqlite_store):
+    """Looking at the lock every 100 ms, as SQLite does by itself, would take seconds to find it free."""
+    greedy = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", GREEDY, sqlite_store.url],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert greedy.stdout.readline() == "writing\n"
+        waits = []
+        for _ in range(10):
+            before = time.monotonic()
+            with sqlite_store.write():
+                waits.append(time.monotonic() - before)
+    finally:
+        greedy.kill()
+        greedy.communicate()
+    assert sorted(waits)[5] < 1, waits
+
+
+def test_a_lock_that_is_never_given_back_is_told(sqlite_store, monkeypatch):
+    """The error comes after the patience, names the cause, and a later write works."""
+    monkeypatch.setattr(engine, "PATIENCE", 0.2)
+    other = Store(sqlite_store.url)
+    with (
+        other.write(),
+        pytest.raises(StoreError, match=r"locked.*retry"),
+        sqlite_store.write(),
+    ):
+        pass
+    with sqlite_store.write():
+        pass
+    other.close()
 
 
 def test_postgresql_commits_durably(postgresql_store):
