@@ -5,10 +5,11 @@ Every method may be called again after a crash, so every method is idempotent or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from racksalt.model.errors import BmcRefusedError
 from racksalt.model.node import Bmc, Node
 
 Clock = Callable[[], float]
@@ -36,6 +37,101 @@ class Power(Protocol):
 
     def boot_next(self, bmc: Bmc, device: Literal["network", "disk"]) -> None:
         """Choose the device of the next boot only."""
+        ...
+
+
+Setting = str | int | float | bool | None
+"""The value of one BIOS attribute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BiosSettings:
+    """BIOS attributes by the maker's names: in force now, and waiting for the next start of the machine."""
+
+    current: dict[str, Setting]
+    pending: dict[str, Setting] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firmware:
+    """One line of the firmware inventory. ``target`` is what an update names to mean this one."""
+
+    name: str
+    version: str
+    target: str
+    updateable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirmwareImage:
+    """What is to be written: where the BMC fetches it (``url``) and what it must be (``sha256``, hex)."""
+
+    url: str
+    sha256: str
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BmcTask:
+    """How far an update is. ``percent`` is None where the BMC does not say."""
+
+    state: Literal["running", "succeeded", "failed"]
+    percent: int | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One sensor now. ``unit``: ``celsius``, ``watts``, ``rpm``, ``percent`` or ``volts``."""
+
+    name: str
+    value: float
+    unit: str
+    health: str = "OK"
+
+
+class Management(Protocol):
+    """What a BMC does besides power: settings, firmware, sensors (Redfish). Raises as ``Power``.
+
+    One call is a few bounded exchanges. Nothing here switches or restarts the machine.
+    """
+
+    def bios(self, bmc: Bmc) -> BiosSettings:
+        """Return the BIOS attributes in force and those that wait for a restart."""
+        ...
+
+    def set_bios(self, bmc: Bmc, wanted: Mapping[str, Setting]) -> BiosSettings:
+        """Let ``wanted`` take force at the next start; return what was read back. No harm when repeated.
+
+        BmcRefusedError: an attribute that the BIOS does not have, or that was not taken; ``detail['attributes']``.
+        """
+        ...
+
+    def firmware(self, bmc: Bmc) -> list[Firmware]:
+        """Return the versions of all firmware that the BMC knows of."""
+        ...
+
+    def update_firmware(self, bmc: Bmc, image: FirmwareImage) -> str:
+        """Check the image behind the URL, then ask the BMC once to fetch and write it; return the task's name.
+
+        InvalidInputError: the image has no checksum or another one, or cannot be fetched; the BMC was not asked.
+        """
+        ...
+
+    def task(self, bmc: Bmc, name: str) -> BmcTask:
+        """Return how far a task is."""
+        ...
+
+    def sensors(self, bmc: Bmc) -> list[Reading]:
+        """Return temperatures, fans and power."""
+        ...
+
+
+class Logins(Protocol):
+    """Who may log in to a BMC."""
+
+    def default_logins(self, bmc: Bmc) -> list[str]:
+        """Return the user names whose well-known factory password the BMC still accepts; one try for each."""
         ...
 
 
@@ -146,10 +242,26 @@ class World:
     keys: Keys
     announcer: Announcer | None = None
     agent_poll_s: float = 2.0
+    management: Mapping[str, Management] = field(default_factory=dict)
+    logins: Mapping[str, Logins] = field(default_factory=dict)
 
     def power_of(self, bmc: Bmc) -> Power:
         """Return the power port for this BMC's protocol."""
         return self.power[bmc.protocol]
+
+    def management_of(self, bmc: Bmc) -> Management:
+        """Return the management port for this BMC. Raises BmcRefusedError for a protocol without one."""
+        found = self.management.get(bmc.protocol)
+        if found is None:
+            raise BmcRefusedError(
+                f"the BMC of {bmc.node} is managed by {bmc.protocol}, which knows no settings and no firmware",
+                "declare it with protocol: redfish",
+            )
+        return found
+
+    def logins_of(self, bmc: Bmc) -> Logins | None:
+        """Return the port that tries factory passwords on this BMC, or None where there is nothing to try."""
+        return self.logins.get(bmc.protocol)
 
     def jobs_of(self, node: Node) -> Jobs:
         """Return the job port for this node's agent."""
