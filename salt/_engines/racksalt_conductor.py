@@ -15,7 +15,7 @@ import threading
 __virtualname__ = "racksalt"
 
 
-def __virtual__():  # noqa: N807
+def __virtual__():
     return __virtualname__
 
 

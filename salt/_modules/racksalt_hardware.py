@@ -1,8 +1,7 @@
 """
 What hardware a node has, read from the kernel, and what its firmware is set to.
 
-A virtual machine has no hardware of its own to read: its minion configuration names a JSON file of
-the same shape instead (``racksalt: {hardware_file: /path}``).
+A virtual machine of the lab has none to read: ``racksalt_hardware_lab.py`` stands in for this there.
 
 Units: ``memory_mib`` in 2^20 bytes, ``size_gb`` in 10^9 bytes, ``speed_mbps`` in 10^6 bits a second.
 Sources: SMBIOS through ``/sys/class/dmi/id`` (DSP0134), ``/proc``, ``/sys/class/net``, ``/sys/block``,
@@ -26,6 +25,12 @@ _DMI = {
 }
 
 
+def __virtual__():
+    if "hardware_file" in (__opts__.get("racksalt") or {}):
+        return False, "this machine's hardware is described by a file"
+    return "racksalt_hardware"
+
+
 def inventory(root="/"):
     """
     Return the hardware as racksalt keeps it: ``serial, system_uuid, vendor, product, bios_version,
@@ -40,9 +45,6 @@ def inventory(root="/"):
 
         salt 'r1n1' racksalt_hardware.inventory
     """
-    described = _described()
-    if described is not None:
-        return {key: value for key, value in described.items() if not key.startswith("_")}
     base = pathlib.Path(root)
     found = {key: _text(base / "sys/class/dmi/id" / name) for key, name in _DMI.items()}
     found.update(_cpu(base))
@@ -54,7 +56,7 @@ def inventory(root="/"):
 
 def virtual():
     """
-    Say whether this node's hardware is described by a file.
+    Say that this machine is a real one.
 
     CLI Example:
 
@@ -62,7 +64,7 @@ def virtual():
 
         salt 'r1n1' racksalt_hardware.virtual
     """
-    return "hardware_file" in (__opts__.get("racksalt") or {})
+    return False
 
 
 def bios_settings(root="/"):
@@ -75,9 +77,6 @@ def bios_settings(root="/"):
 
         salt 'r1n1' racksalt_hardware.bios_settings
     """
-    described = _described()
-    if described is not None:
-        return dict(described.get("bios_settings") or {})
     files = (pathlib.Path(root) / "sys/class/firmware-attributes").glob("*/attributes/*")
     return {file.name: _text(file / "current_value") for file in sorted(files)}
 
@@ -96,8 +95,6 @@ def bios_set(settings, root="/"):
 
         salt 'r1n1' racksalt_hardware.bios_set '{"VirtTechnology": "Enabled"}'
     """
-    if _described() is not None:
-        return {}
     for name, value in settings.items():
         for file in (pathlib.Path(root) / "sys/class/firmware-attributes").glob("*/attributes/*"):
             if file.name == name:
@@ -116,9 +113,6 @@ def raid(root="/"):
 
         salt 'r1n1' racksalt_hardware.raid
     """
-    described = _described()
-    if described is not None:
-        return list(described.get("raid") or [])
     return [
         {
             "name": array.parent.name,
@@ -140,18 +134,10 @@ def security(root="/"):
 
         salt 'r1n1' racksalt_hardware.security
     """
-    described = _described()
-    if described is not None:
-        return {key: described.get(key) for key in ("secure_boot", "bmc_default_password")}
     # UEFI 2.10 section 3.3: four bytes of attributes, then one byte, 1 when enforced.
     variables = sorted(pathlib.Path(root).glob("sys/firmware/efi/efivars/SecureBoot-*"))
     enforced = bool(variables) and variables[0].read_bytes()[4:5] == b"\x01"
     return {"secure_boot": enforced if variables else None, "bmc_default_password": None}
-
-
-def _described():
-    path = (__opts__.get("racksalt") or {}).get("hardware_file")
-    return json.loads(pathlib.Path(path).read_text()) if path else None
 
 
 def _text(path):

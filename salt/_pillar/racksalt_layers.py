@@ -22,7 +22,7 @@ __virtualname__ = "racksalt"
 log = logging.getLogger(__name__)
 
 
-def __virtual__():  # noqa: N807
+def __virtual__():
     return __virtualname__
 
 

@@ -10,7 +10,7 @@ __virtualname__ = "racksalt"
 __func_alias__ = {"list_": "list"}
 
 
-def __virtual__():  # noqa: N807
+def __virtual__():
     return __virtualname__
 
 

@@ -14,6 +14,12 @@ def loaded(tmp_path_factory):
     return SaltNode(tmp_path_factory.mktemp("node"))
 
 
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """The loaders of a machine whose hardware is not described by a file, made once for a file."""
+    return SaltNode(tmp_path_factory.mktemp("real"), virtual=False)
+
+
 @pytest.fixture
 def node(loaded):
     """The machine with an empty disk and good hardware."""

@@ -6,14 +6,6 @@ import json
 
 import pytest
 
-from tests.support.salt_node import SaltNode
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory):
-    """The loaders of a machine whose hardware is not described by a file."""
-    return SaltNode(tmp_path_factory.mktemp("real"), virtual=False)
-
 
 @pytest.fixture
 def kernel(tmp_path):
