@@ -12,6 +12,7 @@ from typing import Final
 from racksalt.model.place import Network
 from racksalt.site.problems import SiteProblem, one_of
 from racksalt.site.schema import Declarations, NodeDeclaration
+from racksalt.site.switches import check_switches
 from racksalt.wire import NODE_ID
 
 _MAC = re.compile(r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
@@ -36,7 +37,17 @@ def normal(node: NodeDeclaration) -> NodeDeclaration:
 
 def check(site: Declarations) -> Iterator[SiteProblem]:
     """Yield everything that makes no sense. A declared name counts as known, even where it does not parse."""
-    for rule in (_names, _homes, _positions, _identities, _bmcs, _policy, _networks, _stages):
+    for rule in (
+        _names,
+        _homes,
+        _positions,
+        _identities,
+        _bmcs,
+        _policy,
+        _networks,
+        _stages,
+        check_switches,
+    ):
         yield from rule(site)
 
 

@@ -12,8 +12,18 @@ from racksalt.site.fields import Section, parse
 from racksalt.site.problems import SiteProblem, one_of
 from racksalt.site.schema import Declarations, NodeDeclaration, Policy
 from racksalt.site.stages import additions
+from racksalt.site.switches import switches
 
-SECTIONS: Final = ("zones", "racks", "nodes", "networks", "policy", "stages", "sequences")
+SECTIONS: Final = (
+    "zones",
+    "racks",
+    "nodes",
+    "networks",
+    "switches",
+    "policy",
+    "stages",
+    "sequences",
+)
 
 
 def declare(documents: Mapping[str, Any]) -> tuple[Declarations, list[SiteProblem]]:
@@ -28,6 +38,7 @@ def declare(documents: Mapping[str, Any]) -> tuple[Declarations, list[SiteProble
         racks=reader.things("racks", Rack),
         nodes=reader.nodes(),
         networks=reader.things("networks", Network),
+        switches=switches(sections["switches"]),
         policy=reader.policy(),
         additions=additions(sections["stages"], sections["sequences"]),
         files=reader.files,

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from racksalt.model.node import Agent, Bmc
 from racksalt.model.place import Network, Rack, Zone
+from racksalt.model.switch import Switch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,7 @@ class Declarations:
     racks: dict[str, Rack] = field(default_factory=dict)
     nodes: dict[str, NodeDeclaration] = field(default_factory=dict)
     networks: dict[str, Network] = field(default_factory=dict)
+    switches: dict[str, Switch] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
     additions: dict[str, Any] = field(default_factory=dict)
     files: dict[tuple[str, str], str] = field(default_factory=dict)

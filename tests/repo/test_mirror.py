@@ -26,6 +26,7 @@ ELSEWHERE: dict[str, str] = {
     "racksalt/saltext.py": "tests/repo/test_salt_tree.py",
     "racksalt/model/event.py": "fields only: no code that could be wrong",
     "racksalt/model/node.py": "fields only: no code that could be wrong",
+    "racksalt/model/switch.py": "fields only: no code that could be wrong",
     "racksalt/model/place.py": "fields only: no code that could be wrong",
     "racksalt/conductor/desired.py": "tests/functional/runners/test_racksalt_runner.py",
     "racksalt/adapters/salt_client.py": "tests/integration/test_salt_jobs.py",
