@@ -1,106 +1,89 @@
 """
 What the system disk of a node must hold: partitions, an operating system, a minion that can prove
 itself, or nothing at all.
+
+How that is done is ``racksalt_disk``'s business: real disks, or the folder of a virtual machine.
 """
 
 from salt.exceptions import CommandExecutionError
 
 
-def partitioned(name, partitions=None):
+def partitioned(name, settings=None):
     """
-    The disk was partitioned like this in this very installation. Everything on it is lost otherwise.
+    The system disks were partitioned like this in this very installation. Everything on them is lost
+    otherwise; test mode names them with their serial numbers.
 
-    partitions
-        ``[{"name": "root", "filesystem": "ext4"}]``
+    settings
+        ``{"disks": {"count": 1, "match": {…}}, "raid": "none", "root_gb": 40}``
 
     .. code-block:: yaml
 
         partition:
           racksalt_disk.partitioned:
-            - partitions: [{name: root, filesystem: ext4}]
+            - settings: {disks: {count: 2}, raid: raid1}
     """
-    try:
-        now = __salt__["racksalt_disk.layout"]()
-        wanted = {
-            "partitions": partitions or [{"name": "root"}],
-            "installation": __salt__["racksalt_disk.installation"](),
-        }
-        if now == wanted:
-            return _ret(name, True, "partitioned by this installation already")
-        if __opts__["test"]:
-            return _ret(name, None, "would partition; the disk's content would be lost", wanted)
-        made = __salt__["racksalt_disk.partition"](wanted["partitions"])
-    except (CommandExecutionError, OSError) as error:
-        return _ret(name, False, str(error))
-    return _ret(name, made == wanted, f"{len(made.get('partitions', ()))} partitions", made)
+    return _apply(name, "partition", settings)
 
 
-def imaged(name, source):
+def imaged(name, settings=None):
     """
-    The disk has the files of this image, read back and compared.
+    The root filesystem is this image's, signature and checksums checked, read back and grown.
 
-    source
-        folder on the master's file server
+    settings
+        ``{"source": "os/debian-12/2026.11"}``
 
     .. code-block:: yaml
 
         image:
           racksalt_disk.imaged:
-            - source: images/minimal
+            - settings: {source: os/debian-12/2026.11}
     """
-    try:
-        differ = __salt__["racksalt_disk.image_differs"](source)
-        if not differ:
-            return _ret(name, True, f"the disk has the image {source}")
-        if __opts__["test"]:
-            return _ret(name, None, f"would write {len(differ)} files", {"files": differ})
-        written = __salt__["racksalt_disk.image"](source)
-    except (CommandExecutionError, OSError) as error:
-        return _ret(name, False, str(error))
-    return _ret(name, True, f"{len(written)} files written and compared", {"files": written})
+    return _apply(name, "image", settings)
 
 
 def configured(name):
     """
-    The installed system has its own minion: new key pair, proof for its first boot, configuration.
+    The installed system boots, has its name, network, users and clock, and its own minion: new key
+    pair, proof for its first boot, configuration. What it reads from the pillar may hold secrets, so
+    no setting is passed through the state.
 
     .. code-block:: yaml
 
         configure:
           racksalt_disk.configured: []
     """
-    try:
-        root = __salt__["racksalt_disk.target"]()
-        if __salt__["racksalt_boot.enrolled"](root):
-            return _ret(name, True, "has the minion of this installation")
-        if __opts__["test"]:
-            return _ret(name, None, "would make a key pair and a proof for the first boot")
-        made = __salt__["racksalt_boot.enrol"](root)
-    except (CommandExecutionError, OSError) as error:
-        return _ret(name, False, str(error))
-    return _ret(name, True, "the installed minion can prove itself", made)
+    return _apply(name, "configure", None)
 
 
-def erased(name):
+def erased(name, settings=None):
     """
-    Nothing is left on the disk; every file was overwritten before it was removed.
+    Nothing is left on the disks of the plan, read back; the result carries what a certificate says.
+
+    settings
+        ``{"disks": "all"}``, ``"system"`` or a list of serial numbers
 
     .. code-block:: yaml
 
         erase:
-          racksalt_disk.erased: []
+          racksalt_disk.erased:
+            - settings: {disks: all}
     """
+    return _apply(name, "erase", settings)
+
+
+def _apply(name, stage, settings):
     try:
-        files = __salt__["racksalt_disk.content"]()
-        if not files:
-            return _ret(name, True, "the disk is empty")
+        plan = __salt__["racksalt_disk.plan"](stage, settings)
+        if plan["done"]:
+            return _ret(name, True, {**plan, "changes": {}})
         if __opts__["test"]:
-            return _ret(name, None, f"would erase {files} files", {"files": files})
-        done = __salt__["racksalt_disk.erase"]()
+            return _ret(name, None, plan)
+        return _ret(name, True, __salt__["racksalt_disk.carry_out"](stage, settings))
     except (CommandExecutionError, OSError) as error:
-        return _ret(name, False, str(error))
-    return _ret(name, True, f"{done['files']} files erased, the disk is empty", done)
+        return _ret(name, False, {"comment": str(error)})
 
 
-def _ret(name, result, comment, changes=None):
-    return {"name": name, "result": result, "comment": comment, "changes": changes or {}}
+def _ret(name, result, told):
+    ret = {"name": name, "result": result, "comment": told["comment"]}
+    ret["changes"] = told.get("changes") or {}
+    return {**ret, "data": told["data"]} if told.get("data") else ret

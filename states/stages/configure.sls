@@ -1,3 +1,4 @@
-# The installed system gets its own minion, with the proof for its first boot.
+# Bootloader, name, network, users, clock, and a minion with the proof for its first boot.
+# pillar: racksalt:stages:configure = {users: [{name: admin, ssh_keys: [...]}], ntp: [...], timezone: UTC}
 configure:
   racksalt_disk.configured: []

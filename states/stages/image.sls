@@ -1,5 +1,4 @@
-# pillar: racksalt:stages:image:source = images/minimal
-{% set want = salt["pillar.get"]("racksalt:stages:image", {}) %}
+# pillar: racksalt:stages:image:source = os/debian-12/2026.11
 image:
   racksalt_disk.imaged:
-    - source: {{ want.get("source", "images/minimal") }}
+    - settings: {{ salt["pillar.get"]("racksalt:stages:image", {}) | json }}

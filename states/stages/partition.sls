@@ -1,5 +1,4 @@
-# pillar: racksalt:stages:partition:partitions = [{name: root, filesystem: ext4}]
-{% set want = salt["pillar.get"]("racksalt:stages:partition", {}) %}
+# pillar: racksalt:stages:partition = {disks: {count: 2}, raid: raid1, root_gb: 40}
 partition:
   racksalt_disk.partitioned:
-    - partitions: {{ want.get("partitions", [{"name": "root", "filesystem": "ext4"}]) | json }}
+    - settings: {{ salt["pillar.get"]("racksalt:stages:partition", {}) | json }}

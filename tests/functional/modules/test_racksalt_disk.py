@@ -1,11 +1,9 @@
-"""The system disk: what is written is compared, what is erased is gone, real disks are refused."""
+"""A virtual machine's disk: what is written is compared, what is erased is gone."""
 
 from __future__ import annotations
 
 import pytest
 from salt.exceptions import CommandExecutionError
-
-from tests.support.salt_node import SaltNode
 
 ROOT = [{"name": "root", "filesystem": "ext4"}]
 
@@ -54,9 +52,12 @@ def test_the_content_is_overwritten_before_it_is_removed(node):
     kept.unlink()
 
 
-@pytest.mark.parametrize("verb", ["erase", "target", "layout"])
-def test_real_disks_are_refused(tmp_path, verb):
-    """Without a described machine nothing is touched, and the message says so."""
-    real = SaltNode(tmp_path, virtual=False)
-    with pytest.raises(CommandExecutionError, match="not supported yet; nothing was changed"):
-        getattr(real.modules.racksalt_disk, verb)()
+def test_an_erased_disk_is_told_for_its_certificate(node):
+    """The result names the disk by its serial, the method and how it was verified."""
+    (node.disk / "old").write_text("data")
+    told = node.modules.racksalt_disk.carry_out("erase")["data"]["erasure"]
+    disk = told["disks"][0]
+    assert disk["serial"] == node.describe()["disks"][0]["serial"]
+    assert disk["bytes"] == 4
+    assert disk["method"]
+    assert told["started_at"] <= told["ended_at"]

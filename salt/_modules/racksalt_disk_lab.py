@@ -1,21 +1,59 @@
 """
-The system disk of a node that is being installed or erased.
+The system disk of a virtual machine of the lab: a folder (``racksalt: {target_root: /path}``).
 
-A virtual machine's disk is a folder (``racksalt: {target_root: /path}`` in its minion configuration).
-Partitioning, imaging and erasing real block devices is not supported yet: every function that would
-write to one says so and changes nothing.
+Stands in for ``racksalt_disk`` where the minion's configuration names a ``hardware_file``.
 """
 
 import hashlib
 import json
 import os
 import pathlib
+import platform
 import shutil
+import time
 
 from salt.exceptions import CommandExecutionError
 
 _LAYOUT = ".racksalt/layout.json"
 _CHUNK = bytes(2**20)
+
+
+def __virtual__():
+    if "hardware_file" not in (__opts__.get("racksalt") or {}):
+        return False, "this machine has real disks"
+    return "racksalt_disk"
+
+
+def plan(stage, settings=None):
+    """
+    Return what a stage finds: ``{"done": bool, "comment", "changes", "data"}``. Changes nothing.
+
+    stage
+        ``partition``, ``image``, ``configure`` or ``erase``
+
+    settings
+        what the node's pillar has below ``racksalt:stages:<stage>``
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'r1n1' racksalt_disk.plan erase
+    """
+    return _PLANS[stage](settings or {})
+
+
+def carry_out(stage, settings=None):
+    """
+    Do what ``plan`` says: returns ``{"comment", "changes", "data"}``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'r1n1' racksalt_disk.carry_out erase
+    """
+    return _DEEDS[stage](settings or {})
 
 
 def target():
@@ -28,11 +66,7 @@ def target():
 
         salt 'r1n1' racksalt_disk.target
     """
-    settings = __opts__.get("racksalt") or {}
-    if "target_root" not in settings or "hardware_file" not in settings:
-        message = "writing to real disks is not supported yet; nothing was changed"
-        raise CommandExecutionError(message)
-    root = pathlib.Path(settings["target_root"]).resolve()
+    root = pathlib.Path(__opts__["racksalt"]["target_root"]).resolve()
     if not root.is_dir() or root == pathlib.Path("/"):
         message = f"the disk {root} is not there; nothing was changed"
         raise CommandExecutionError(message)
@@ -169,6 +203,89 @@ def content():
     return sum(not path.is_dir() for path in pathlib.Path(target()).rglob("*"))
 
 
+def _partition_plan(settings):
+    now = layout()
+    wanted = {"partitions": _partitions(settings), "installation": installation()}
+    if now == wanted:
+        return _done("partitioned by this installation already")
+    return _open("would partition; the disk's content would be lost", wanted)
+
+
+def _partition(settings):
+    made = partition(_partitions(settings))
+    return {"comment": f"{len(made.get('partitions', ()))} partitions", "changes": made}
+
+
+def _partitions(settings):
+    return settings.get("partitions") or [{"name": "root", "filesystem": "ext4"}]
+
+
+def _image_plan(settings):
+    source = _source(settings)
+    differ = image_differs(source)
+    if not differ:
+        return _done(f"the disk has the image {source}")
+    return _open(f"would write {len(differ)} files", {"files": differ})
+
+
+def _image(settings):
+    written = image(_source(settings))
+    return {"comment": f"{len(written)} files written and compared", "changes": {"files": written}}
+
+
+def _source(settings):
+    return settings.get("source") or "images/minimal"
+
+
+def _configure_plan(_settings):
+    if __salt__["racksalt_boot.enrolled"](target()):
+        return _done("has the minion of this installation")
+    return _open("would make a key pair and a proof for the first boot", {})
+
+
+def _configure(_settings):
+    made = __salt__["racksalt_boot.enrol"](target())
+    return {"comment": "the installed minion can prove itself", "changes": made}
+
+
+def _erase_plan(_settings):
+    files = content()
+    if not files:
+        data = {"erasure": _erasure(0, "found empty", time.time())}
+        return {**_done("the disk is empty"), "data": data}
+    return _open(f"would erase {files} files", {"files": files})
+
+
+def _erase(_settings):
+    begun = time.time()
+    done = erase()
+    data = {"erasure": _erasure(done["bytes"], "overwritten file by file", begun)}
+    told = f"{done['files']} files erased, the disk is empty"
+    return {"comment": told, "changes": done, "data": data}
+
+
+def _erasure(size, method, begun):
+    """Say what became of the folder, in the form of ``racksalt_erase`` for real disks."""
+    disks = __salt__["racksalt_hardware.inventory"]().get("disks") or [{}]
+    disk = {
+        "name": disks[0].get("name"),
+        "serial": disks[0].get("serial"),
+        "bytes": size,
+        "method": method,
+        "verified": {"how": "looked for files", "bytes": 0},
+    }
+    tools = {"kernel": platform.release()}
+    return {"disks": [disk], "started_at": begun, "ended_at": time.time(), "tools": tools}
+
+
+def _done(comment):
+    return {"done": True, "comment": comment, "changes": {}}
+
+
+def _open(comment, changes):
+    return {"done": False, "comment": comment, "changes": changes}
+
+
 def _clear(root):
     for path in root.iterdir():
         if path.is_dir() and not path.is_symlink():
@@ -198,3 +315,12 @@ def _sum(path):
 
 def _wanted(name):
     return __salt__["cp.hash_file"](f"salt://{name}").get("hsum")
+
+
+_PLANS = {
+    "partition": _partition_plan,
+    "image": _image_plan,
+    "configure": _configure_plan,
+    "erase": _erase_plan,
+}
+_DEEDS = {"partition": _partition, "image": _image, "configure": _configure, "erase": _erase}
