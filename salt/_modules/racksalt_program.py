@@ -44,7 +44,7 @@ def run(argv, stdin=None, root=None, codes=(0,)):
 
     .. code-block:: bash
 
-        salt 'r1n1' racksalt_tool.run '[lsblk]'
+        salt 'r1n1' racksalt_program.run '[lsblk]'
     """
     argv = [str(part) for part in argv]
     found = locate(argv[0], root)
@@ -68,11 +68,11 @@ def locate(program, root=None):
 
     .. code-block:: bash
 
-        salt 'r1n1' racksalt_tool.locate mdadm
+        salt 'r1n1' racksalt_program.locate mdadm
     """
-    if "racksalt_tools" in __opts__ and not root:
+    if "racksalt_programs" in __opts__ and not root:
         # Stand-ins for programs that need hardware, in tests.
-        stand_in = pathlib.Path(__opts__["racksalt_tools"], program)
+        stand_in = pathlib.Path(__opts__["racksalt_programs"], program)
         if stand_in.exists():
             return str(stand_in)
     if not root:
