@@ -127,7 +127,7 @@ class JobSweep:
         hinted = {self._hinted.popleft() for _ in range(len(self._hinted))}
         now = self.world.clock()
         if hinted and now - self._full_at < FULL_SWEEP_S:
-            self._look([node for node in self.store.running() if node.job in hinted])
+            self._look(self.store.running(hinted))
             return
         self._full_at = now
         running = self.store.running()

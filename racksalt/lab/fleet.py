@@ -140,12 +140,12 @@ def _drive(app: App, server: Child, lab: Child, names: Sequence[str], timeout_s:
         memory.stop()
         raise LabError(f"the fleet was refused: {answer['refused'][0]['message']}")
     end = time.monotonic() + timeout_s
-    while len(app.store.nodes(state="ready")) < len(names) and time.monotonic() < end:
+    while app.store.count("nodes", state="ready") < len(names) and time.monotonic() < end:
         for child in (server, lab):
             if not child.alive():
                 memory.stop()
                 raise LabError(f"{child.name} died: {child.last_words()}")
-        if app.store.nodes(state="problem"):
+        if app.store.count("nodes", state="problem"):
             break
         time.sleep(POLL_S)
     cpu, peak = meter.cpu_s(server.pid) - cpu_before, memory.stop()

@@ -128,9 +128,10 @@ class Store:
         """Return the nodes whose deadline has passed."""
         return self._select(Node, t.nodes.c.deadline_at < now)
 
-    def running(self) -> list[Node]:
-        """Return the nodes that run a job."""
-        return self._select(Node, t.nodes.c.job.is_not(None))
+    def running(self, jids: Iterable[str] | None = None) -> list[Node]:
+        """Return the nodes that run a job, or one of these jobs."""
+        wanted = t.nodes.c.job.is_not(None) if jids is None else t.nodes.c.job.in_(list(jids))
+        return self._select(Node, wanted)
 
     def has_effect(self, node: str, name: str) -> bool:
         """Return whether this effect is still to be done for the node."""
@@ -266,14 +267,12 @@ class Store:
             found = or_(found, t.nodes.c.id.in_(select(t.hardware.c.node).where(or_(*claims))))
         return self._select(Node, found)
 
-    def count(self, table: str) -> int:
-        """Return the number of rows of one of the tables."""
+    def count(self, table: str, **where: str) -> int:
+        """Return the number of rows of one of the tables, or of those with these values."""
+        of = t.metadata.tables[table]
+        wanted = select(func.count()).select_from(of).filter_by(**where)
         with self.read() as connection:
-            return int(
-                connection.execute(
-                    select(func.count()).select_from(t.metadata.tables[table])
-                ).scalar_one()
-            )
+            return int(connection.execute(wanted).scalar_one())
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """Return all rows of a small table (tokens, proofs, marks) by column name."""

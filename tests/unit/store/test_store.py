@@ -103,7 +103,7 @@ def test_marks_keep_a_number(store):
 
 
 def test_deadlines_and_jobs_are_found(store):
-    """``overdue`` is strict; ``running`` are those with a job."""
+    """``overdue`` is strict; ``running`` are those with a job, or with one of these jobs."""
     with store.write() as tx:
         tx.add_nodes(
             [a_node("n1", deadline_at=5.0), a_node("n2", deadline_at=9.0, job="j"), a_node("n3")]
@@ -111,6 +111,9 @@ def test_deadlines_and_jobs_are_found(store):
     assert [n.id for n in store.overdue(5.0)] == []
     assert [n.id for n in store.overdue(6.0)] == ["n1"]
     assert [n.id for n in store.running()] == ["n2"]
+    assert [n.id for n in store.running(["j", "k"])] == ["n2"]
+    assert store.running(["k"]) == store.running([]) == []
+    assert (store.count("nodes"), store.count("nodes", id="n2")) == (3, 1)
 
 
 def test_readers_see_nothing_before_the_commit(store):
