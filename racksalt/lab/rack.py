@@ -99,12 +99,16 @@ class Rack:
         try:
             self.master.start()
             self.server = start_server(self.installation)
-            self.lab = start_lab(self.installation, *machines)
+            self.lab = self.start_machines(*machines)
             self.wait_for_server()
             self.master.wait_ready()
         except BaseException:
             self.stop()
             raise
+
+    def start_machines(self, *options: str) -> Child:
+        """Start the machines and their BMCs; return when they are there."""
+        return start_lab(self.installation, *options)
 
     def restart_server(self) -> None:
         """Start the APIs anew, after `Child.kill9` of the last."""

@@ -19,6 +19,8 @@ ELSEWHERE: dict[str, str] = {
     "racksalt/lab/minion_agent.py": "tests/integration/test_lab.py",
     "racksalt/lab/minions.py": "tests/integration/test_lab.py",
     "racksalt/lab/nursery.py": "tests/integration/test_lab.py",
+    "racksalt/lab/qemu/host.py": "tests/integration/test_qemu_lab.py",
+    "racksalt/lab/qemu/rack.py": "tests/integration/test_qemu_lab.py",
     "racksalt/lab/rack.py": "tests/integration/test_crash.py",
     "racksalt/lab/reports.py": "tests/unit/lab/test_machine.py",
     "racksalt/lab/tether.py": "tests/unit/lab/test_processes.py",
