@@ -102,3 +102,21 @@ class AgentUnreachableError(RacksaltError):
     """The Salt master did not take a job; nothing is known about whether a minion got it."""
 
     code = "agent_unreachable"
+
+
+class SwitchError(RacksaltError):
+    """A switch could not be asked, or refused a change; ``detail['undone']`` says whether it is as it was."""
+
+    code = "switch_error"
+
+
+class SwitchPlanError(RacksaltError):
+    """A switch's plan would cut racksalt off, or asks for what the switch does not have; nothing was changed."""
+
+    code = "switch_plan_refused"
+
+
+class ImageError(RacksaltError):
+    """An image could not be built, or is not what its manifest says."""
+
+    code = "image_error"
