@@ -10,6 +10,7 @@ from racksalt.model.event import EntryKind, Event
 from racksalt.model.node import Boot, BootEnvironment, Node
 from racksalt.psm.kernel import Kind, Transition
 from racksalt.psm.sequences import Stage
+from racksalt.psm.table import ANSWER_S
 
 LANES = {
     "revoke_key": "power",
@@ -250,7 +251,11 @@ def _deadline(
         return None
     if "run_stage" in row.effects and stage is not None:
         return view.now + stage.deadline_s * rules.deadline_factor
-    if row.target != row.source or {"new_boot", "ask_agent", "accept_key"} & set(row.effects):
+    if "accept_key" in row.effects:
+        # A key that is proven anew in the middle of a job must not cut the job's time.
+        answer = view.now + min(state.deadline_s, ANSWER_S) * rules.deadline_factor
+        return node.deadline_at if node.job else answer
+    if row.target != row.source or {"new_boot", "ask_agent"} & set(row.effects):
         return view.now + state.deadline_s * rules.deadline_factor
     return node.deadline_at
 

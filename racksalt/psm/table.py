@@ -19,6 +19,8 @@ NEW_BOOT = ("new_boot", "power_cycle")
 """A boot that racksalt asked for: a new boot token, then power off and on with the network first."""
 REBOOT = ("new_boot", "revoke_key", "power_cycle")
 """A boot into another system: the old minion key is worth nothing any more."""
+ANSWER_S = 5 * MINUTE
+"""Deadline for an agent whose key was just accepted: it is up and asks every few seconds, unless it hangs."""
 PARK = ("revoke_key",)
 """A parked node is trusted no more; sending it on brings a boot with a new key."""
 

@@ -6,6 +6,7 @@ import pytest
 
 from racksalt.conductor.decide import decide
 from racksalt.model.errors import IllegalEventError
+from racksalt.psm.table import ANSWER_S
 from tests.support.builders import NOW, a_boot, a_node, a_view, an_event, some_hardware, the_rules
 
 JID = "20260101000000000001"
@@ -270,6 +271,14 @@ def test_a_proven_key_redeems_its_boot():
     assert [(b.generation, b.key_sha256, b.redeemed_at) for b in decision.boots] == [(1, "k", NOW)]
     assert decision.effects == (("accept_key", {"key_sha256": "k"}), ("ask_agent", {}))
     assert decision.void == {"agent"}
+
+
+def test_an_agent_whose_key_was_accepted_answers_soon_or_is_started_anew():
+    """It is up: a hung one is not waited for as long as a boot takes. A job that runs keeps its time."""
+    event = an_event("key_proven", source="keys", key_sha256="k", generation=1, environment="live")
+    idle = decided(commissioning(job=None, deadline_at=NOW + 900), event, [a_boot()])
+    at_work = decided(commissioning(job="j1", deadline_at=NOW + 9000), event, [a_boot()])
+    assert (idle.node.deadline_at, at_work.node.deadline_at) == (NOW + ANSWER_S, NOW + 9000)
 
 
 def test_a_light_agents_first_answer_redeems_its_boot():
