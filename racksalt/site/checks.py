@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import combinations
 from typing import Final
 
-from racksalt.model.place import Network
-from racksalt.site.problems import SiteProblem, one_of
+from racksalt.site.conduit_checks import check_conduits
+from racksalt.site.network_checks import check_networks
+from racksalt.site.problems import SiteProblem, at, one_of
+from racksalt.site.range_checks import check_addresses, check_ranges
 from racksalt.site.schema import Declarations, NodeDeclaration
 from racksalt.site.switches import check_switches
 from racksalt.wire import NODE_ID
@@ -19,7 +19,6 @@ _MAC = re.compile(r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
 _NAME: Final = re.compile(r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$")
 _SECRET_NAME: Final = re.compile(r"^file:[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
 _NAME_HINT: Final = "use lower-case letters, digits, dots and hyphens"
-Subnet = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def normal_mac(text: str) -> str:
@@ -44,34 +43,36 @@ def check(site: Declarations) -> Iterator[SiteProblem]:
         _identities,
         _bmcs,
         _policy,
-        _networks,
+        check_networks,
+        check_ranges,
+        check_addresses,
+        check_conduits,
         _stages,
         check_switches,
     ):
         yield from rule(site)
 
 
-def _known(site: Declarations, section: str) -> set[str]:
-    return {name for where, name in site.files if where == section}
-
-
 def _at(site: Declarations, section: str, name: str, key: str = "") -> Callable[..., SiteProblem]:
-    """Return a maker of problems at one declared thing."""
-    file = site.files.get((section, name), "")
-    path = ":".join(filter(None, (section, name if name != section else "", key)))
-    return lambda message, hint="": SiteProblem(file, path, message, hint)
+    return at(site.files, section, name, key)
 
 
 def _names(site: Declarations) -> Iterator[SiteProblem]:
     for section, name in site.files:
         if section == "nodes" and not NODE_ID.match(name):
             yield _at(site, section, name)("is no legal minion id", _NAME_HINT)
-        if section in ("zones", "racks", "networks") and not _NAME.match(name):
+        if section in ("zones", "racks", "networks", "conduits") and not _NAME.match(name):
             yield _at(site, section, name)("is no legal name", _NAME_HINT)
+    for network in site.networks.values():
+        for one in network.ranges:
+            if not _NAME.match(one.name):
+                yield _at(site, "networks", network.name, f"ranges:{one.name}")(
+                    "is no legal name", _NAME_HINT
+                )
 
 
 def _homes(site: Declarations) -> Iterator[SiteProblem]:
-    zones, racks = _known(site, "zones"), _known(site, "racks")
+    zones, racks = site.known("zones"), site.known("racks")
     for rack in site.racks.values():
         if rack.zone not in zones:
             yield _at(site, "racks", rack.name, "zone")(
@@ -83,11 +84,6 @@ def _homes(site: Declarations) -> Iterator[SiteProblem]:
         if node.rack not in racks:
             yield _at(site, "nodes", node.id, "rack")(
                 f"no rack {node.rack!r}", one_of(node.rack, sorted(racks))
-            )
-    for network in site.networks.values():
-        if network.zone is not None and network.zone not in zones:
-            yield _at(site, "networks", network.name, "zone")(
-                f"no zone {network.zone!r}", one_of(network.zone, sorted(zones))
             )
 
 
@@ -166,87 +162,14 @@ def _policy(site: Declarations) -> Iterator[SiteProblem]:
         yield at("goes with `approve: auto` only", "leave it out")
 
 
-def _networks(site: Declarations) -> Iterator[SiteProblem]:
-    subnets: list[tuple[Subnet, Network, str]] = []
-    for network in site.networks.values():
-        if network.vlan is not None and not 1 <= network.vlan <= 4094:
-            yield _at(site, "networks", network.name, "vlan")("is not between 1 and 4094")
-        for version in (4, 6):
-            cidr, gateway = (getattr(network, f"{it}_v{version}") for it in ("cidr", "gateway"))
-            if cidr is None and gateway is not None:
-                yield _at(site, "networks", network.name, f"gateway_v{version}")(
-                    "has no subnet to be in", f"add `cidr_v{version}:`"
-                )
-            if cidr is not None:
-                subnet, problems = _subnet(site, network.name, cidr, gateway, version)
-                yield from problems
-                if subnet is not None:
-                    subnets.append((subnet, network, f"cidr_v{version}"))
-    yield from _overlaps(site, subnets)
-    for one, other in combinations(site.networks.values(), 2):
-        meet = one.zone == other.zone or None in (one.zone, other.zone)
-        if one.vlan is not None and one.vlan == other.vlan and meet:
-            yield _at(site, "networks", other.name, "vlan")(
-                f"{other.vlan} is {one.name}'s, and both reach the same zone", "choose another"
-            )
-
-
 def _stages(site: Declarations) -> Iterator[SiteProblem]:
     """Yield the conditions that no node can meet, for they name a place that there is not."""
     for name, stage in site.additions.get("stages", {}).items():
         for key in ("zone", "rack", "node"):
             wanted = stage.get("when", {}).get(key, [])
-            known = _known(site, f"{key}s")
+            known = site.known(f"{key}s")
             for place in [wanted] if isinstance(wanted, str) else wanted:
                 if known and place not in known:
                     yield _at(site, "stages", name, f"when:{key}")(
                         f"no {key} {place!r}", one_of(place, sorted(known))
                     )
-
-
-def _subnet(
-    site: Declarations, name: str, cidr: str, gateway: str | None, version: int
-) -> tuple[Subnet | None, list[SiteProblem]]:
-    """Return the subnet, and what is wrong with it and its gateway."""
-    at = _at(site, "networks", name, f"cidr_v{version}")
-    try:
-        interface = ipaddress.ip_interface(cidr)
-    except ValueError:
-        return None, [at(f"{cidr!r} is no subnet", "write address/length such as 10.0.0.0/24")]
-    subnet: Subnet = interface.network
-    if "/" not in cidr or subnet.version != version:
-        return None, [at(f"{cidr!r} is no IPv{version} subnet", "write address/length")]
-    if interface.ip != subnet.network_address:
-        return subnet, [at(f"{cidr} has host bits set", f"the subnet is {subnet}")]
-    if gateway is None:
-        return subnet, []
-    door = _at(site, "networks", name, f"gateway_v{version}")
-    try:
-        address = ipaddress.ip_address(gateway)
-    except ValueError:
-        return subnet, [door(f"{gateway!r} is no address")]
-    edges = {subnet.network_address, subnet.broadcast_address} if version == 4 else set()
-    link_local = version == 6 and address.is_link_local
-    if not link_local and (
-        address not in subnet or (address in edges and subnet.num_addresses > 2)
-    ):
-        return subnet, [door(f"{gateway} is no host of {subnet}", "a gateway is in its subnet")]
-    return subnet, []
-
-
-def _overlaps(
-    site: Declarations, subnets: Iterable[tuple[Subnet, Network, str]]
-) -> Iterator[SiteProblem]:
-    """Yield each subnet that lies in another: two subnets either nest or have nothing in common (RFC 4632 §3.1)."""
-    wide: tuple[Subnet, Network, str] | None = None
-    for it in sorted(
-        subnets, key=lambda it: (it[0].version, int(it[0].network_address), it[0].prefixlen)
-    ):
-        subnet, network, key = it
-        if wide and wide[0].version == subnet.version and subnet.network_address in wide[0]:
-            yield _at(site, "networks", network.name, key)(
-                f"{subnet} overlaps {wide[0]} of {wide[1].name}",
-                "give each network addresses of its own",
-            )
-        else:
-            wide = it

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from racksalt.model.node import Bmc
-from racksalt.model.place import Network, Rack, Zone
+from racksalt.model.place import Rack, Zone
 from racksalt.site.checks import check, normal
 from racksalt.site.fields import Section, parse
+from racksalt.site.networks import conduits, networks, with_nics
 from racksalt.site.problems import SiteProblem, one_of
 from racksalt.site.schema import Declarations, NodeDeclaration, Policy
 from racksalt.site.stages import additions
@@ -19,6 +20,7 @@ SECTIONS: Final = (
     "racks",
     "nodes",
     "networks",
+    "conduits",
     "switches",
     "policy",
     "stages",
@@ -37,7 +39,8 @@ def declare(documents: Mapping[str, Any]) -> tuple[Declarations, list[SiteProble
         zones=reader.things("zones", Zone),
         racks=reader.things("racks", Rack),
         nodes=reader.nodes(),
-        networks=reader.things("networks", Network),
+        networks=networks(sections["networks"]),
+        conduits=conduits(sections["conduits"]),
         switches=switches(sections["switches"]),
         policy=reader.policy(),
         additions=additions(sections["stages"], sections["sequences"]),
@@ -103,6 +106,7 @@ class _Reader:
         found = {}
         for name, where in self.sections["nodes"].items():
             bmc = None
+            where = with_nics(where)  # noqa: PLW2901  # the same piece, better to read
             inner = where.below("bmc")
             if inner is not None:
                 bmc = parse(

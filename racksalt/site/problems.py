@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -54,6 +54,15 @@ def refuse(problems: Iterable[SiteProblem]) -> None:
         "mend them and run `racksalt site check`",
         problems=[problem.as_dict() for problem in found],
     )
+
+
+def at(
+    files: Mapping[tuple[str, str], str], section: str, name: str, key: str = ""
+) -> Callable[..., SiteProblem]:
+    """Return a maker of problems at one declared thing; ``files`` says in which file it is declared."""
+    file = files.get((section, name), "")
+    path = ":".join(filter(None, (section, name if name != section else "", key)))
+    return lambda message, hint="": SiteProblem(file, path, message, hint)
 
 
 def one_of(name: str, known: Sequence[str]) -> str:

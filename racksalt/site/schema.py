@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from racksalt.model.conduit import Conduit
 from racksalt.model.node import Agent, Bmc
 from racksalt.model.place import Network, Rack, Zone
 from racksalt.model.switch import Switch
@@ -14,7 +15,9 @@ from racksalt.model.switch import Switch
 class NodeDeclaration:
     """A node that the site expects. ``position_u`` is its lowest rack unit; it fills ``height_u`` of them.
 
-    ``macs`` are in lower-case colon form. ``bmc`` is None for a node without a management controller.
+    ``macs`` are in lower-case colon form, the one that boots first. ``nics`` are the speeds of all its NICs by
+    position (``10g``), if somebody knows them. ``addresses`` are those that it shall have, by network. ``bmc`` is None
+    for a node without a management controller.
     """
 
     id: str
@@ -24,6 +27,8 @@ class NodeDeclaration:
     fqdn: str | None = None
     serial: str | None = None
     macs: tuple[str, ...] = ()
+    nics: tuple[str, ...] = ()
+    addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
     agent: Agent = "salt"
     bmc: Bmc | None = None
 
@@ -83,10 +88,15 @@ class Declarations:
     racks: dict[str, Rack] = field(default_factory=dict)
     nodes: dict[str, NodeDeclaration] = field(default_factory=dict)
     networks: dict[str, Network] = field(default_factory=dict)
+    conduits: dict[str, Conduit] = field(default_factory=dict)
     switches: dict[str, Switch] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
     additions: dict[str, Any] = field(default_factory=dict)
     files: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def known(self, section: str) -> set[str]:
+        """Return the names that a section declares, also of things that do not parse."""
+        return {name for where, name in self.files if where == section}
 
     def place(self, node: str) -> Place:
         """Return where a declared node stands; a node that is not declared stands nowhere."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -15,8 +18,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
 )
+
+from racksalt.model.place import Range
 
 metadata = MetaData(
     naming_convention={
@@ -29,6 +35,22 @@ metadata = MetaData(
 BIGINT = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite numbers rows by itself only in a column of its own INTEGER type."""
 OF_NODE = "nodes.id"
+
+
+class Ranges(TypeDecorator[tuple[Range, ...]]):
+    """A network's ranges, as a list of maps: they are read and written with their network, never by themselves."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Any) -> list[dict[str, str]]:  # noqa: ARG002  # SQLAlchemy's signature
+        """Return what is written."""
+        return [asdict(one) for one in value or ()]
+
+    def process_result_value(self, value: Any, dialect: Any) -> tuple[Range, ...]:  # noqa: ARG002  # the same
+        """Return what was read."""
+        return tuple(Range(**one) for one in value or ())
+
 
 zones = Table("zones", metadata, Column("name", String(64), primary_key=True))
 racks = Table(
@@ -49,6 +71,13 @@ networks = Table(
     Column("cidr_v6", String(64)),
     Column("gateway_v4", String(64)),
     Column("gateway_v6", String(64)),
+    Column("rack", String(64)),
+    Column("tagging", String(16), nullable=False),
+    Column("mtu", Integer, nullable=False),
+    Column("domain", String(253)),
+    Column("conduit", String(64)),
+    Column("bridge", String(15)),
+    Column("ranges", Ranges, nullable=False),
 )
 nodes = Table(
     "nodes",
@@ -135,6 +164,7 @@ addresses = Table(
     Column("address", String(64), nullable=False, index=True),
     Column("family", Integer, nullable=False),
     Column("kind", String(16), nullable=False),
+    Index(None, "network", "family"),
 )
 boots = Table(
     "boots",

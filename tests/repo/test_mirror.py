@@ -29,10 +29,12 @@ ELSEWHERE: dict[str, str] = {
     "racksalt/model/event.py": "fields only: no code that could be wrong",
     "racksalt/model/node.py": "fields only: no code that could be wrong",
     "racksalt/model/switch.py": "fields only: no code that could be wrong",
-    "racksalt/model/place.py": "fields only: no code that could be wrong",
+    "racksalt/model/place.py": "tests/unit/site/test_network_checks.py",
     "racksalt/conductor/desired.py": "tests/functional/runners/test_racksalt_runner.py",
     "racksalt/adapters/salt_client.py": "tests/integration/test_salt_jobs.py",
     "racksalt/adapters/salt_runner.py": "tests/functional/runners/test_racksalt_runner.py",
+    "racksalt/site/conduit_checks.py": "tests/unit/site/test_network_checks.py",
+    "racksalt/site/range_checks.py": "tests/unit/site/test_network_checks.py",
     "racksalt/conductor/ports.py": "protocols and records: no code that could be wrong",
 }
 

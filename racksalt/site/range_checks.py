@@ -1,0 +1,187 @@
+"""Sense checks of addresses: ranges within their subnets, and addresses that the files give to nodes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Iterator
+from typing import NamedTuple
+
+from racksalt.model.place import Network, Range
+from racksalt.site.network_checks import (
+    FAMILIES,
+    Address,
+    Subnet,
+    address,
+    edges,
+    reaches,
+    subnet_of,
+)
+from racksalt.site.problems import SiteProblem, at, one_of
+from racksalt.site.schema import Declarations, NodeDeclaration
+
+
+class _Span(NamedTuple):
+    """A range that can be true: its first and last address."""
+
+    range: Range
+    first: Address
+    last: Address
+
+    @property
+    def size(self) -> int:
+        return int(self.last) - int(self.first) + 1
+
+    def has(self, one: Address) -> bool:
+        return one.version == self.first.version and int(self.first) <= int(one) <= int(self.last)
+
+    def meets(self, other: _Span) -> bool:
+        return self.has(other.first) or other.has(self.first)
+
+
+def check_ranges(site: Declarations) -> Iterator[SiteProblem]:
+    """Yield what makes no sense in the networks' ranges."""
+    for network in site.networks.values():
+        spans: list[_Span] = []
+        for one in network.ranges:
+            span = yield from _span(site, network, one)
+            if span is not None:
+                yield from _overlap(site, network, span, spans)
+                spans.append(span)
+        yield from _pool(site, network, spans)
+
+
+def _span(
+    site: Declarations, network: Network, one: Range
+) -> Generator[SiteProblem, None, _Span | None]:
+    """Yield what is wrong with a range by itself; return it if nothing is."""
+
+    def say(key: str, message: str, hint: str = "") -> SiteProblem:
+        return at(site.files, "networks", network.name, f"ranges:{one.name}{key}")(message, hint)
+
+    first, last = address(one.first), address(one.last)
+    for key, text, found in ((":first", one.first, first), (":last", one.last, last)):
+        if found is None:
+            yield say(key, f"{text!r} is no address", "write one such as 10.0.0.10")
+    if first is None or last is None:
+        return None
+    if first.version != last.version:
+        yield say(":last", f"{last} is not of the family of {first}", "make two ranges of it")
+        return None
+    subnet = subnet_of(network, first.version)
+    if subnet is None:
+        if getattr(network, f"cidr_v{first.version}") is None:
+            yield say(
+                ":first",
+                f"is IPv{first.version}, and the network has no such subnet",
+                f"add `cidr_v{first.version}:` or write IPv{10 - first.version} addresses",
+            )
+        return None
+    outside = [(key, it) for key, it in ((":first", first), (":last", last)) if it not in subnet]
+    for key, it in outside:
+        yield say(key, f"{it} is not in {subnet}", "a range is in its network's subnet")
+    if outside:
+        return None
+    if int(last) < int(first):
+        yield say(":last", f"{last} is before {first}", "swap the two")
+        return None
+    span = _Span(one, first, last)
+    if one.use != "excluded":
+        yield from (say("", *it) for it in _reserved(network, subnet, span))
+    return span
+
+
+def _reserved(network: Network, subnet: Subnet, span: _Span) -> Iterator[tuple[str, str]]:
+    """Yield the addresses of a range that are no node's to have."""
+    for one in sorted(edges(subnet), key=int):
+        if span.has(one):
+            word = "network" if one == subnet.network_address else "broadcast"
+            yield f"has {one}, the {word} address of {subnet}", "begin after it, or end before"
+    text = getattr(network, f"gateway_v{subnet.version}")
+    router = address(text) if text else None
+    if router is not None and span.has(router):
+        yield f"has {router}, the router of {subnet}", "begin after it, or end before"
+
+
+def _overlap(
+    site: Declarations, network: Network, span: _Span, others: list[_Span]
+) -> Iterator[SiteProblem]:
+    """Yield the ranges that share addresses: only what is excluded may lie in what is reserved."""
+    for other in others:
+        if span.meets(other) and {span.range.use, other.range.use} != {"excluded", "reservations"}:
+            yield at(site.files, "networks", network.name, f"ranges:{span.range.name}")(
+                f"overlaps {other.range.name} ({other.first} to {other.last})",
+                "give each range addresses of its own",
+            )
+
+
+def _pool(site: Declarations, network: Network, spans: list[_Span]) -> Iterator[SiteProblem]:
+    """Yield a discovery pool that has no lease for each machine of a rack that is powered on at once."""
+    used = Counter(node.rack for node in site.nodes.values())
+    racks = [it for it in site.racks.values() if reaches(site, network, it.name)]
+    largest = max(racks, key=lambda it: used[it.name], default=None)
+    for version in FAMILIES if largest else ():
+        pools = [it for it in spans if it.range.use == "discovery" and it.first.version == version]
+        size = sum(it.size for it in pools)
+        if largest and pools and size < used[largest.name]:
+            key = f"ranges:{pools[0].range.name}"
+            yield at(site.files, "networks", network.name, key)(
+                f"{size} addresses for the {used[largest.name]} nodes of rack {largest.name!r}",
+                "a rack is powered on at once: give it as many addresses as it has nodes",
+            )
+
+
+def check_addresses(site: Declarations) -> Iterator[SiteProblem]:
+    """Yield the addresses that the files give to a node and that it cannot have."""
+    taken: dict[Address, str] = {}
+    known = site.known("networks")
+    for node in site.nodes.values():
+        for name, texts in node.addresses.items():
+            say = at(site.files, "nodes", node.id, f"addresses:{name}")
+            network = site.networks.get(name)
+            if name not in known:
+                yield say(f"no network {name!r}", one_of(name, sorted(known)))
+            elif network and not reaches(site, network, node.rack):
+                yield say(f"{name} does not reach rack {node.rack!r}", "name one that does")
+            for text in texts:
+                one = address(text)
+                if one is None:
+                    yield say(f"{text!r} is no address", "write one such as 10.0.0.10")
+                elif one in taken:
+                    yield say(f"{text} is {taken[one]}'s", "an address is one node's")
+                else:
+                    taken[one] = node.id
+                    yield from (say(*it) for it in _unfit(network, one))
+            yield from _too_many(site, node, name, texts)
+
+
+def _unfit(network: Network | None, one: Address) -> Iterator[tuple[str, str]]:
+    subnet = subnet_of(network, one.version) if network else None
+    if network is None:
+        return
+    if subnet is None or one not in subnet:
+        yield f"{one} is not in {subnet or 'a subnet of its family'}", "choose one that is"
+    elif one in edges(subnet) or str(one) in (network.gateway_v4, network.gateway_v6):
+        yield f"{one} is no node's to have", "choose another than the subnet's own and its router"
+    else:
+        for it in network.ranges:
+            first, last = address(it.first), address(it.last)
+            sound = first is not None and last is not None and first.version == last.version
+            if (
+                it.use == "discovery"
+                and sound
+                and first
+                and last
+                and _Span(it, first, last).has(one)
+            ):
+                yield f"{one} is in the discovery range {it.name}", "choose one outside of it"
+
+
+def _too_many(
+    site: Declarations, node: NodeDeclaration, name: str, texts: tuple[str, ...]
+) -> Iterator[SiteProblem]:
+    count = Counter(found.version for text in texts if (found := address(text)))
+    for version, number in count.items():
+        if number > 1:
+            yield at(site.files, "nodes", node.id, f"addresses:{name}")(
+                f"has {number} IPv{version} addresses", "a node keeps one of each family"
+            )
