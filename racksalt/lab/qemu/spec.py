@@ -33,7 +33,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     vendor: str = "Racksalt Virtual Metal"
     product: str = "QEMU machine"
     bmc_port: int = 0
-    """UDP port of the BMC on loopback; 0: the machine has no BMC and starts by itself."""
+    """UDP port of the BMC on loopback; 0: the machine has no BMC."""
 
 
 class Files:
