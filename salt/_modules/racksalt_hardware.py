@@ -1,28 +1,37 @@
 """
-What hardware a node has, read from the kernel, and what its firmware is set to.
+What hardware a node has, and what its firmware is set to.
 
 A virtual machine of the lab has none to read: ``racksalt_hardware_lab.py`` stands in for this there.
+Every part is read by a module of its own (racksalt_dmi, racksalt_nic, racksalt_lldp, racksalt_drive,
+racksalt_bmc, racksalt_pci); none can fail or hang the whole. docs/reference/inventory.md has every
+field with its unit.
 
-Units: ``memory_mib`` in 2^20 bytes, ``size_gb`` in 10^9 bytes, ``speed_mbps`` in 10^6 bits a second.
-Sources: SMBIOS through ``/sys/class/dmi/id`` (DSP0134), ``/proc``, ``/sys/class/net``, ``/sys/block``,
-BIOS settings through ``/sys/class/firmware-attributes`` (Linux ABI, sysfs-class-firmware-attributes).
+Sources here: ``/proc/cpuinfo``, ``/proc/meminfo``, ``/sys/firmware/efi``, and BIOS settings through
+``/sys/class/firmware-attributes`` (Linux ABI, sysfs-class-firmware-attributes).
 """
 
-import json
+import logging
 import pathlib
 import re
 
-import salt.utils.path
+log = logging.getLogger(__name__)
 
-_PHYSICAL_NIC = "device"
-_NOT_A_DISK = re.compile(r"^(loop|ram|zram|dm-|md|sr|fd|nbd)")
-_DMI = {
-    "serial": "product_serial",
-    "system_uuid": "product_uuid",
-    "vendor": "sys_vendor",
-    "product": "product_name",
-    "bios_version": "bios_version",
-}
+_EXPECTED = (
+    "serial",
+    "system_uuid",
+    "vendor",
+    "product",
+    "bios_version",
+    "cpu_model",
+    "cpu_cores",
+    "memory_mib",
+    "nics",
+    "disks",
+    "memory",
+    "chassis",
+    "bmc",
+    "pci",
+)
 
 
 def __virtual__():
@@ -31,27 +40,38 @@ def __virtual__():
     return "racksalt_hardware"
 
 
-def inventory(root="/"):
+def inventory(root="/", lldp_s=5):
     """
-    Return the hardware as racksalt keeps it: ``serial, system_uuid, vendor, product, bios_version,
-    cpu_model, cpu_cores, memory_mib, nics, disks``. What cannot be read is None.
+    Return the hardware as docs/reference/inventory.md describes it. What cannot be read is left out
+    and named under ``unknown``.
 
     root
-        where ``sys`` and ``proc`` are; another folder is for tests
+        where ``sys``, ``proc`` and ``dev`` are; another folder is for tests
+
+    lldp_s
+        how long to listen for switches at most, in seconds; 0 for not at all
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt 'r1n1' racksalt_hardware.inventory
+        salt 'r1n1' racksalt_hardware.inventory lldp_s=32
     """
-    base = pathlib.Path(root)
-    found = {key: _text(base / "sys/class/dmi/id" / name) for key, name in _DMI.items()}
-    found.update(_cpu(base))
+    base, tables = pathlib.Path(root), _part("racksalt_dmi.tables") or {}
+    found = {**(_part("racksalt_dmi.system", root) or {}), **_cpu(base)}
     found["memory_mib"] = _memory_mib(base)
-    found["nics"] = _nics(base)
-    found["disks"] = _disks(base)
-    return found
+    found["memory"], found["chassis"] = tables.get("memory"), tables.get("chassis")
+    found["nics"] = _plugged(_part("racksalt_nic.interfaces", root) or [], lldp_s)
+    found["disks"] = _part("racksalt_drive.disks", root) or []
+    found["bmc"], found["pci"] = (
+        _part("racksalt_bmc.info", root),
+        _part("racksalt_pci.devices", root),
+    )
+    found["firmware_mode"] = "uefi" if (base / "sys/firmware/efi").exists() else "bios"
+    found["firmware"] = _firmware(found)
+    unknown = [name for name in _EXPECTED if not found.get(name)]
+    kept = {key: value for key, value in found.items() if value or key in ("nics", "disks")}
+    return {**kept, "unknown": unknown}
 
 
 def virtual():
@@ -78,7 +98,7 @@ def bios_settings(root="/"):
         salt 'r1n1' racksalt_hardware.bios_settings
     """
     files = (pathlib.Path(root) / "sys/class/firmware-attributes").glob("*/attributes/*")
-    return {file.name: _text(file / "current_value") for file in sorted(files)}
+    return {file.name: _value(file / "current_value") for file in sorted(files)}
 
 
 def bios_set(settings, root="/"):
@@ -117,7 +137,7 @@ def raid(root="/"):
         {
             "name": array.parent.name,
             "level": _text(array / "level"),
-            "devices": int(_text(array / "raid_disks") or 0),
+            "devices": __salt__["racksalt_probe.number"](array / "raid_disks") or 0,
         }
         for array in sorted(pathlib.Path(root).glob("sys/block/md*/md"))
     ]
@@ -141,73 +161,63 @@ def security(root="/"):
 
 
 def _text(path):
+    return __salt__["racksalt_probe.text"](path)
+
+
+def _value(path):
     try:
-        return path.read_text(errors="replace").strip() or None
+        return path.read_text(errors="replace").strip()
     except OSError:
         return None
 
 
-def _number(path):
-    text = _text(path)
-    return int(text) if text and text.lstrip("-").isdigit() else None
+def _part(name, *args):
+    """Broken firmware has ways of its own: what it does to one part must not cost the others."""
+    try:
+        return __salt__[name](*args)
+    except Exception:
+        log.exception("%s failed: this part of the inventory is unknown", name)
+        return None
+
+
+def _plugged(nics, lldp_s):
+    heard = _part("racksalt_lldp.neighbours", [nic["name"] for nic in nics], lldp_s) or {}
+    return [
+        {**nic, **({"lldp": heard[nic["name"]]} if nic["name"] in heard else {})} for nic in nics
+    ]
+
+
+def _firmware(found):
+    """Return version by component: ``bios``, ``bmc``, ``nic:<name>``, ``disk:<name>``."""
+    versions = {"bios": found.get("bios_version"), "bmc": (found["bmc"] or {}).get("firmware")}
+    for kind, parts in (("nic", found["nics"]), ("disk", found["disks"])):
+        versions.update({f"{kind}:{part['name']}": part.get("firmware") for part in parts})
+    return {name: version for name, version in versions.items() if version}
 
 
 def _cpu(base):
-    lines = (_text(base / "proc/cpuinfo") or "").splitlines()
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {"cpu_model": models[0] if models else None, "cpu_cores": len(models) or None}
+    """Return model and counts; ``cpu_cores`` are real cores, ``cpu_threads`` what the kernel runs on."""
+    processors = _processors(base)
+    models = [one["model name"] for one in processors if "model name" in one]
+    cores = {(one.get("physical id"), one.get("core id", one["processor"])) for one in processors}
+    found = {
+        "cpu_model": __salt__["racksalt_probe.clean"](models[0]) if models else None,
+        "cpu_cores": len(cores),
+        "cpu_threads": len(processors),
+        "cpu_sockets": len({one.get("physical id") for one in processors}),
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def _processors(base):
+    try:
+        told = (base / "proc/cpuinfo").read_text(errors="replace").split("\n\n")
+    except OSError:
+        return []
+    found = [dict(re.findall(r"^([^\t:]+?)\s*: (.*)$", one, re.MULTILINE)) for one in told]
+    return [one for one in found if "processor" in one]
 
 
 def _memory_mib(base):
     found = re.search(r"^MemTotal:\s+(\d+) kB", _text(base / "proc/meminfo") or "", re.MULTILINE)
     return int(found[1]) // 1024 if found else None
-
-
-def _nics(base):
-    nics = []
-    for nic in sorted((base / "sys/class/net").glob("*")):
-        if (nic / _PHYSICAL_NIC).exists():
-            speed = _number(nic / "speed")
-            mac = (_text(nic / "address") or "").lower()
-            speed = speed if speed and speed > 0 else None  # -1 without a link
-            nics.append({"name": nic.name, "mac": mac, "speed_mbps": speed, "pxe": False})
-    booted = re.search(r"BOOTIF=01-([0-9A-Fa-f-]{17})", _text(base / "proc/cmdline") or "")
-    for nic in nics:
-        nic["pxe"] = bool(booted) and booted[1].lower().replace("-", ":") == nic["mac"]
-    return nics
-
-
-def _disks(base):
-    blocks = sorted((base / "sys/block").glob("*"))
-    return [
-        _disk(block)
-        for block in blocks
-        if not _NOT_A_DISK.match(block.name) and _text(block / "removable") != "1"
-    ]
-
-
-def _disk(block):
-    rotates = _text(block / "queue/rotational")
-    media = "nvme" if block.name.startswith("nvme") else {"0": "ssd", "1": "hdd"}.get(rotates)
-    sectors = _number(block / "size")  # always 512 bytes each, whatever the disk says
-    return {
-        "name": block.name,
-        "serial": _text(block / "device/serial") or _text(block / "serial"),
-        "size_gb": round(sectors * 512 / 10**9) if sectors else None,
-        "media": media or "unknown",
-        "health": _health(block.name),
-    }
-
-
-def _health(name):
-    """Ask the disk itself (``smartctl -H``); unknown without smartmontools."""
-    if not salt.utils.path.which("smartctl"):
-        return "unknown"
-    told = __salt__["cmd.run_stdout"](
-        ["smartctl", "--json", "-H", f"/dev/{name}"], python_shell=False, ignore_retcode=True
-    )
-    try:
-        passed = json.loads(told)["smart_status"]["passed"]
-    except (ValueError, KeyError, TypeError):
-        return "unknown"
-    return "ok" if passed else "failing"
