@@ -4,12 +4,13 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3.10 py
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+E2E_IMAGES ?= /var/cache/racksalt/e2e
 SLS := $(shell find states pillar salt/reactor conf -name '*.sls' 2>/dev/null)
 YAML := $(wildcard states pillar conf salt/reactor .pre-commit-config.yaml)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint docs bench gen check e2e-free clean
+.PHONY: help setup demo test lint docs bench gen check e2e e2e-free clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,8 +51,14 @@ gen: $(STAMP) ## Rewrite the generated files (diagram, tables, settings, CLI hel
 
 check: lint test docs ## lint, test and docs
 
+e2e: $(STAMP) ## QEMU machines from power-on to ready; as root; installs what it needs and builds images
+	tools/e2e-needs.sh
+	PATH="$(CURDIR)/$(BIN):$$PATH" tools/e2e-images.sh $(E2E_IMAGES)
+	PATH="$(CURDIR)/$(BIN):$$PATH" RACKSALT_E2E_IMAGES=$(E2E_IMAGES) CI=true \
+		$(BIN)/python -m pytest tests/e2e -m e2e -s -v $(ARGS)
+
 e2e-free: $(STAMP) ## The tests that start no daemon (quick)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m 'not daemons' $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m 'not daemons and not e2e' $(ARGS)
 
 clean: ## Remove the environment and everything built
 	rm -rf $(VENV) docs/_build build dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis

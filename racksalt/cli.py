@@ -14,6 +14,7 @@ import typer
 from racksalt import __version__
 from racksalt.bootstrap import App, open_app, settings_from
 from racksalt.cli_output import print_history, print_nodes, print_run, print_why, show
+from racksalt.cli_qemu import lab_qemu
 from racksalt.model.errors import InvalidInputError, RacksaltError
 
 cli = typer.Typer(
@@ -276,6 +277,9 @@ def lab_run(context: typer.Context) -> None:
     from racksalt.lab.host import main as run
 
     raise typer.Exit(run(context.args))
+
+
+lab.command("qemu")(lab_qemu)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ Everything runs in the network namespace of the process that makes it (`network.
 from __future__ import annotations
 
 import contextlib
+import getpass
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,14 +17,13 @@ import msgspec
 
 from racksalt.adapters.settings_file import write_settings
 from racksalt.lab.installation import START_S, Installation
-from racksalt.lab.processes import Child, free_ports
+from racksalt.lab.processes import Child, LabError, free_ports
 from racksalt.lab.qemu.network import Switch
+from racksalt.lab.qemu.site import MASTER_V4, MASTER_V6
 from racksalt.lab.qemu.spec import Spec
 from racksalt.lab.rack import Rack
+from racksalt.settings import Dhcp
 
-PREFIX_V4, PREFIX_V6 = "10.77.0", "fd77::"
-"""The provisioning network of the lab: /24 and /64. Nobody outside the namespace ever sees it."""
-MASTER_V4, MASTER_V6 = f"{PREFIX_V4}.1", f"{PREFIX_V6}1"
 PACE = {
     "agent_poll_s": 3.0,
     "keys_sweep_s": 2.0,
@@ -45,6 +45,7 @@ class QemuRack(Rack):
         self,
         root: Path,
         *,
+        images: Path,
         addresses: Sequence[str] = (f"{MASTER_V4}/24", f"{MASTER_V6}/64"),
         conductor: Mapping[str, Any] | None = None,
     ) -> None:
@@ -55,10 +56,10 @@ class QemuRack(Rack):
         super().__init__(root, conductor={**PACE, **(conductor or {})}, master_overrides=interface)
         self.switch = Switch()
         self.boot_services: Child | None = None
-        self._adopt()
+        self._adopt(images)
 
-    def _adopt(self) -> None:
-        """Move the APIs from loopback to the provisioning network."""
+    def _adopt(self, images: Path) -> None:
+        """Move the boot API from loopback to the provisioning network, and give it what it serves there."""
         settings = self.installation.settings
         name = f"[{self.host}]" if ":" in self.host else self.host
         api = settings.boot_api
@@ -70,20 +71,28 @@ class QemuRack(Rack):
             images=f"{url}/images",
             master=f"{name}:{self.master.ret_port}",
         )
-        changed = msgspec.structs.replace(settings, boot_api=boot_api)
+        dhcp = Dhcp(
+            folder=str(self.root / "dhcp"),
+            interfaces=(self.switch.name,),
+            tftp=str(images),
+            user=getpass.getuser(),
+        )
+        changed = msgspec.structs.replace(
+            settings, boot_api=boot_api, dhcp=dhcp, images=str(images)
+        )
         write_settings(self.installation.settings_file, changed)
         self.installation = Installation(
             root=self.root, settings=changed, settings_file=self.installation.settings_file
         )
 
-    def use_machines(self, specs: Sequence[Spec]) -> list[Spec]:
-        """Give each machine a BMC port and write down what the lab is to run; return the machines with their ports."""
+    def use_machines(self, specs: Sequence[Spec], without_bmc: Sequence[Spec] = ()) -> list[Spec]:
+        """Write down what the lab is to run and give the first ones a BMC port each; return these with their ports."""
         ports = free_ports(len(specs), socket.SOCK_DGRAM)
         told = [
             msgspec.structs.replace(spec, bmc_port=port)
             for spec, port in zip(specs, ports, strict=True)
         ]
-        self.machines_file.write_bytes(msgspec.json.encode(told))
+        self.machines_file.write_bytes(msgspec.json.encode([*told, *without_bmc]))
         return told
 
     @property
@@ -125,6 +134,14 @@ class QemuRack(Rack):
         """Return power, QEMU's process id and number of starts of each machine."""
         assert self.lab is not None
         return self.lab.say("status")
+
+    def check(self) -> None:
+        """Raise LabError when a part of the lab died; nothing restarts it."""
+        for child in (self.lab, self.server, self.boot_services):
+            if child is not None and not child.alive():
+                raise LabError(f"{child.name} died: {child.last_words()} (see {child.log})")
+        if self.master.pid is None:
+            raise LabError("the Salt master is not running")
 
     def _start_boot_services(self) -> Child:
         """Start DHCP, TFTP and DNS."""

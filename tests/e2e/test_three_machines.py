@@ -1,0 +1,162 @@
+"""Three machines with blank disks, from power-on over IPMI to ready; then a rack's ordinary troubles.
+
+The tests of this file share one rack and run in their order: what one leaves is where the next begins.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from racksalt.lab.qemu.site import DOMAIN, MASTER_V4, STORAGE_VLAN, make_specs
+from racksalt.lab.qemu.spec import Spec
+from tests.support.trial import Trial
+
+pytestmark = [pytest.mark.e2e, pytest.mark.daemons, pytest.mark.timeout(2400)]
+
+BIOS, RAID, UEFI = "q1", "q2", "q3"
+ALL = (BIOS, RAID, UEFI)
+VICTIM = "q4"
+INSTALL_S, REBOOT_S = 1800, 420
+
+
+def _specs() -> list[Spec]:
+    made = make_specs(3)
+    raid = {"disks_gb": (6, 6)}
+    return [Spec(**{**_fields(one), **(raid if one.id == RAID else {})}) for one in made]
+
+
+def _fields(spec: Spec) -> dict:
+    return {name: getattr(spec, name) for name in spec.__struct_fields__}
+
+
+def _imposter() -> tuple[Spec, Spec]:
+    """Return a node that the site expects, and a machine that has its MACs and nothing else of it."""
+    victim = make_specs(4)[3]
+    other = {"id": "imposter", "serial": "STOLEN1", "system_uuid": "66666666-0000-4000-8000-6"}
+    other["system_uuid"] = "66666666-0000-4000-8000-000000000006"
+    return victim, Spec(**{**_fields(victim), **other})
+
+
+@pytest.fixture(scope="module")
+def trial(root):
+    """The rack, on its way: racksalt has been given the site and nothing else."""
+    made = Trial(root, _specs(), undeclared=[_imposter()[1]], also_declared=[_imposter()[0]])
+    try:
+        made.start()
+        yield made
+    finally:
+        made.say("three machines")
+        made.stop()
+
+
+def test_three_blank_machines_become_ready_untouched(trial):
+    """Two with BIOS and one with UEFI are powered on over IPMI by racksalt and get to ready by themselves."""
+    trial.wait_ready(*ALL, timeout_s=INSTALL_S)
+    trial.say("all ready")
+    starts = {name: one["starts"] for name, one in trial.rack.power().items()}
+    assert all(starts[name] >= 1 for name in ALL)
+    for name in ALL:
+        visited = [to for _, to in trial.moves(name)]
+        assert visited == ["commissioning", "installing", "enrolling", "ready"], visited
+
+
+def test_all_answer_and_run_from_their_own_disks(trial):
+    """A ready node is an accepted minion whose root is on its own disk, or its own array."""
+    assert trial.salt("q*", "test.ping") == dict.fromkeys(ALL, True)
+    for name in ALL:
+        source = trial.inside(name, "findmnt -no SOURCE /")
+        assert source.startswith("/dev/md" if name == RAID else "/dev/vda"), source
+        assert "racksalt.token" not in trial.inside(name, "cat /proc/cmdline")
+    assert trial.inside(UEFI, "test -d /sys/firmware/efi && echo uefi") == "uefi"
+    assert trial.inside(BIOS, "test -d /sys/firmware/efi || echo bios") == "bios"
+
+
+def test_the_asked_for_raid_is_there_and_whole(trial):
+    """The machine with two disks has its system on a RAID 1 with both members."""
+    status = trial.inside(RAID, "cat /proc/mdstat")
+    assert "raid1" in status
+    assert "[UU]" in status
+    assert "vda" in status
+    assert "vdb" in status
+
+
+def test_each_has_its_reserved_addresses(trial):
+    """The v4 and the v6 address that the store reserves are those that the system has."""
+    for name in ALL:
+        reserved = trial.reserved(name)
+        assert set(reserved) == {4, 6}
+        has = trial.inside(name, "ip -brief address").replace("/", " ").split()
+        assert set(reserved.values()) <= set(has), has
+
+
+def test_names_and_addresses_lead_to_one_another(trial):
+    """Forward and reverse DNS, v4 and v6, agree with the store, as dig sees it."""
+    for name in ALL:
+        reserved, fqdn = trial.reserved(name), f"{name}.{DOMAIN}"
+        assert trial.dig(MASTER_V4, fqdn, "A") == [reserved[4]]
+        assert trial.dig(MASTER_V4, fqdn, "AAAA") == [reserved[6]]
+        for address in reserved.values():
+            assert trial.dig(MASTER_V4, "-x", address) == [f"{fqdn}."]
+
+
+def test_storage_is_a_vlan_on_a_bond_and_carries_packets(trial):
+    """Both cards are in one bond, the VLAN is on it, and two nodes reach one another over it."""
+    for name in ALL:
+        links = trial.inside(name, "ip -details -brief link; ip -details link show type vlan")
+        assert f"id {STORAGE_VLAN}" in links, links
+        assert trial.inside(name, "cat /sys/class/net/bonding_masters").strip()
+        slaves = trial.inside(name, "cat /sys/class/net/*/bonding/slaves").split()
+        assert len(slaves) == 2, slaves
+    there = trial.reserved(UEFI, "storage")
+    for family, address in there.items():
+        assert "1 received" in trial.inside(BIOS, f"ping -{family} -c 1 -w 10 {address}")
+
+
+def test_each_has_a_passing_burn_in_record(trial):
+    """What was tested before the install is kept per node, and passed."""
+    for name in ALL:
+        stages = [e for e in trial.journal(name) if e.event == "stage_succeeded"]
+        assert "burn_in" in {entry.stage for entry in stages}
+        record = trial.app.operations.show(name)["burn_in"]
+        assert record, record
+
+
+def test_a_reboot_of_a_ready_node_is_seen_answered_and_logged(trial):
+    """The machine sees the reboot by its boot request, answers with the own disk, and has it ready again."""
+    before = len(trial.moves(UEFI))
+    trial.salt(UEFI, "cmd.run", "systemd-run --on-active=2 systemctl reboot")
+    trial.wait(lambda: len(trial.moves(UEFI)) > before, "the boot request", REBOOT_S)
+    trial.wait_ready(UEFI, timeout_s=REBOOT_S)
+    assert trial.moves(UEFI)[before:] == [("ready", "booting"), ("booting", "ready")]
+    seen = [e for e in trial.journal(UEFI) if e.event == "boot_requested"][-1]
+    assert seen.actor in trial.reserved(UEFI).values()
+
+
+def test_a_reinstall_by_salt_run_survives_a_power_cut(trial):
+    """`salt-run racksalt.reinstall` erases and installs again; power cut in the middle of it costs only time."""
+    key = trial.inside(BIOS, "sha256sum /etc/salt/pki/minion/minion.pub")
+    trial.runner("reinstall", BIOS)
+    running = "image"
+    trial.wait(
+        lambda: trial.app.store.node(BIOS).stage == running and trial.app.store.node(BIOS).job,
+        f"stage {running}",
+        INSTALL_S,
+    )
+    trial.cut_power(BIOS)
+    trial.wait(
+        lambda: any(e.event == "power_lost" for e in trial.journal(BIOS)), "power loss seen", 120
+    )
+    trial.wait_ready(BIOS, timeout_s=INSTALL_S)
+    assert trial.salt(BIOS, "test.ping") == {BIOS: True}
+    assert trial.inside(BIOS, "sha256sum /etc/salt/pki/minion/minion.pub") != key
+
+
+def test_an_imposter_is_parked(trial):
+    """A machine with a known node's MACs, but another UUID and serial, gets no token and no system."""
+    trial.switch_on("imposter")
+    trial.wait(lambda: "may not be" in trial.console("imposter"), "being held", REBOOT_S)
+    disk = trial.rack.installation.lab / "imposter" / "disk0.raw"
+    assert disk.stat().st_blocks == 0
+    assert "racksalt.token" not in trial.console("imposter")
+    assert any(e.detail.get("refused") for e in trial.journal(VICTIM))
+    assert trial.states()[VICTIM] == "declared"
