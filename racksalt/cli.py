@@ -13,6 +13,7 @@ import typer
 
 from racksalt import __version__
 from racksalt.bootstrap import App, open_app, settings_from
+from racksalt.cli_dhcp import dhcp, serve_dhcp
 from racksalt.cli_output import print_history, print_nodes, print_run, print_why, show
 from racksalt.cli_qemu import lab_qemu
 from racksalt.model.errors import InvalidInputError, RacksaltError
@@ -31,6 +32,8 @@ lab = typer.Typer(
 psm = typer.Typer(help="The provisioning state machine.", no_args_is_help=True)
 for name, group in (("node", node), ("token", token), ("site", site), ("lab", lab), ("psm", psm)):
     cli.add_typer(group, name=name)
+cli.add_typer(dhcp, name="dhcp")
+cli.command("serve-dhcp")(serve_dhcp)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")]

@@ -12,9 +12,11 @@ from typing import NamedTuple
 from racksalt.adapters.secret_files import open_secrets
 from racksalt.adapters.site_files import check as check_site
 from racksalt.bootstrap import open_app
+from racksalt.dhcp_view import findings as dhcp_findings
 from racksalt.model.errors import RacksaltError
 from racksalt.model.node import Bmc
 from racksalt.settings import Settings
+from racksalt.store import Store
 
 TIMEOUT_S = 3.0
 
@@ -36,6 +38,7 @@ def examine(settings: Settings) -> list[Finding]:
         _database,
         _services,
         _master,
+        _dhcp,
     )
     found: list[Finding] = []
     for check in checks:
@@ -109,6 +112,14 @@ def _services(settings: Settings) -> Iterator[Finding]:
             yield Finding(name, True, f"{url} answers")
         except (OSError, ValueError) as error:
             yield Finding(name, False, f"{url}: {error}", "start it with `racksalt serve`")
+
+
+def _dhcp(settings: Settings) -> Iterator[Finding]:
+    store = Store(settings.database)
+    try:
+        yield from (Finding(*seen) for seen in dhcp_findings(settings, store))
+    finally:
+        store.close()
 
 
 def _master(settings: Settings) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ Read once, by ``bootstrap``; nothing else reads settings files.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -44,6 +44,17 @@ class GraphqlApi(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Port to listen on; 0 takes a free one."""
 
 
+class ImageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Boot and system images."""
+
+    folder: str = "/srv/racksalt/images"
+    """Folder of the finished images; the boot API serves it under ``/images``."""
+    cache: str = "/var/cache/racksalt/images"
+    """Folder of what builds leave for the next build; may be emptied at any time."""
+    kernel_args: str = "console=tty0 console=ttyS0,115200 loglevel=5"
+    """Further kernel arguments of live systems and installers, such as consoles."""
+
+
 class ConductorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Pace and patience of the conductor."""
 
@@ -71,6 +82,37 @@ class ConductorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """Multiplies every deadline; below 1 for virtual machines."""
 
 
+class Dhcp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """DHCP, TFTP and DNS on the provisioning networks (``racksalt serve-dhcp``)."""
+
+    server: Literal["dnsmasq", "kea", "none"] = "dnsmasq"
+    """What serves DHCP: ``dnsmasq``, ``kea`` (from about 1,000 nodes on), ``none`` where the site's own DHCP serves."""
+    folder: str = "/var/lib/racksalt-dhcp"
+    """Folder for generated files and leases, which the server's account can read."""
+    networks: tuple[str, ...] = ()
+    """Names of the networks to serve; none means every provisioning network."""
+    interfaces: tuple[str, ...] = ()
+    """Network interfaces to serve on; none means those that have an address in a served network."""
+    discovery_lease_s: Annotated[int, msgspec.Meta(ge=120)] = 120
+    """Length of the leases of unknown machines."""
+    reservation_lease_s: Annotated[int, msgspec.Meta(ge=120)] = 3600
+    """Length of the leases of nodes, whose addresses are reserved."""
+    forwarders: tuple[str, ...] = ()
+    """Addresses of the DNS servers that are asked about other names; none means that other names are refused."""
+    dns_port: Port = 53
+    """Port of the DNS service; 0 leaves it out."""
+    tftp: bool = True
+    """Whether firmware gets its boot loader over TFTP, from the folder of the images."""
+    user: str = "dnsmasq"
+    """Account of dnsmasq once it has opened its ports."""
+    poll_s: Seconds = 0.2
+    """How often the service looks whether the store has changed."""
+    resync_s: Seconds = 30
+    """How often it reads the store whether or not a change was seen."""
+    kea_database: str = ""
+    """Kea's PostgreSQL database, such as ``postgresql://kea@/kea?host=/run/postgresql``: reservations go there."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of one installation."""
 
@@ -84,4 +126,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``host:port`` of a lab that simulates BMCs and agents; empty without one."""
     boot_api: BootApi = msgspec.field(default_factory=BootApi)
     graphql: GraphqlApi = msgspec.field(default_factory=GraphqlApi)
+    dhcp: Dhcp = msgspec.field(default_factory=Dhcp)
+    images: ImageSettings = msgspec.field(default_factory=ImageSettings)
     conductor: ConductorSettings = msgspec.field(default_factory=ConductorSettings)

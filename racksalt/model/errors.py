@@ -120,3 +120,9 @@ class ImageError(RacksaltError):
     """An image could not be built, or is not what its manifest says."""
 
     code = "image_error"
+
+
+class DhcpError(RacksaltError):
+    """The DHCP server cannot run (port taken, no interface, program missing) or refused its configuration."""
+
+    code = "dhcp_error"

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Source = Literal["boot", "bus", "keys", "jobs", "power", "clock", "operator", "site", "conductor"]
+Source = Literal["boot", "bus", "keys", "jobs", "power", "clock", "operator", "site", "conductor", "dhcp"]
 """Who says so. ``boot`` is the boot API (token checked where the event needs it), ``bus`` is Salt's event bus
 (forgeable: never moves a node), ``keys`` the master's key store, ``jobs`` the master's job cache, ``power`` a BMC,
 ``clock`` a deadline, ``operator`` a person or program with a scoped token, ``site`` the site files,
-``conductor`` the outcome of an effect."""
+``conductor`` the outcome of an effect, ``dhcp`` the DHCP service."""
 
 EntryKind = Literal["transition", "refused", "noted"]
 """A journal entry: a committed move (also one that stays in its state), something refused and why, an observation."""
