@@ -19,7 +19,12 @@ class SaltNode:
     """Loaders of one minion whose modules and states come from this checkout."""
 
     def __init__(
-        self, folder: Path, *, url: str = "http://127.0.0.1:9", virtual: bool = True
+        self,
+        folder: Path,
+        *,
+        url: str = "http://127.0.0.1:9",
+        virtual: bool = True,
+        more: dict[str, Any] | None = None,
     ) -> None:
         self.folder = folder
         self.hardware_file, self.disk = folder / "hardware.json", folder / "disk"
@@ -28,6 +33,10 @@ class SaltNode:
         settings = {"node": "n1", "url": url, "token": TOKEN, "environment": "installer"}
         if virtual:
             settings |= {"hardware_file": str(self.hardware_file), "target_root": str(self.disk)}
+        else:
+            # This computer's own disks are no disks of the machine that a test is about.
+            settings["only_devices"] = []
+        settings |= more or {}
         opts.update(
             root_dir=str(folder),
             cachedir=str(folder / "cache"),
