@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-IMAGES = Path("/var/lib/racksalt/images")
+IMAGES = Path("/srv/racksalt/images")
 
 
 def lab_qemu(

@@ -18,7 +18,7 @@ from racksalt.lab.qemu.rack import QemuRack
 from racksalt.lab.qemu.site import documents
 from racksalt.lab.qemu.spec import Spec
 
-IMAGES = Path(os.environ.get("RACKSALT_E2E_IMAGES", "/var/cache/racksalt/e2e"))
+IMAGES = Path(os.environ.get("RACKSALT_E2E_IMAGES", "/var/cache/racksalt/e2e/images"))
 POLL_S = 1.0
 
 

@@ -22,7 +22,7 @@ from racksalt.lab.qemu.network import Switch
 from racksalt.lab.qemu.site import MASTER_V4, MASTER_V6
 from racksalt.lab.qemu.spec import Spec
 from racksalt.lab.rack import Rack
-from racksalt.settings import Dhcp
+from racksalt.settings import Dhcp, ImageSettings
 
 PACE = {
     "agent_poll_s": 3.0,
@@ -74,11 +74,10 @@ class QemuRack(Rack):
         dhcp = Dhcp(
             folder=str(self.root / "dhcp"),
             interfaces=(self.switch.name,),
-            tftp=str(images),
             user=getpass.getuser(),
         )
         changed = msgspec.structs.replace(
-            settings, boot_api=boot_api, dhcp=dhcp, images=str(images)
+            settings, boot_api=boot_api, dhcp=dhcp, images=ImageSettings(folder=str(images))
         )
         write_settings(self.installation.settings_file, changed)
         self.installation = Installation(
