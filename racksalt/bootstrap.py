@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from racksalt.adapters.bmc_secrets import BmcSecrets
+from racksalt.adapters.ipmi import IpmiPower
+from racksalt.adapters.redfish import RedfishPower
 from racksalt.adapters.secret_files import Secrets, open_secrets
 from racksalt.adapters.settings_file import read_settings
 from racksalt.adapters.simulated import (
@@ -81,6 +83,7 @@ class SiteRules:
             token_ttl_s=self._settings.boot_api.token_ttl_s,
             deadline_factor=self._settings.conductor.deadline_factor,
             goal=self._site.declarations.policy.goal,
+            site=lambda: self._site.declarations,
         )
 
     def _vouch(self, node: Node, _event: Event) -> bool:
@@ -175,7 +178,12 @@ def _shared(path: str, _pid: int) -> App:
 
 def _world(settings: Settings, salt_opts: Mapping[str, Any] | None) -> World:
     links = Links()
-    power: dict[str, Power] = {"simulated": SimulatedPower(links), **_bmcs(settings)}
+    ipmi, redfish = _bmcs(settings)
+    power: dict[str, Power] = {
+        "simulated": SimulatedPower(links),
+        "ipmi": ipmi,
+        "redfish": redfish,
+    }
     jobs: dict[str, Jobs] = {}
     if settings.simulated:
         jobs["light"] = SimulatedJobs(settings.simulated, links)
@@ -196,12 +204,11 @@ def _world(settings: Settings, salt_opts: Mapping[str, Any] | None) -> World:
         keys=keys,
         announcer=announcer,
         agent_poll_s=settings.conductor.agent_poll_s,
+        management={"redfish": redfish},
+        logins={"ipmi": ipmi, "redfish": redfish},
     )
 
 
-def _bmcs(settings: Settings) -> dict[str, Power]:
-    from racksalt.adapters.ipmi import IpmiPower
-    from racksalt.adapters.redfish import RedfishPower
-
+def _bmcs(settings: Settings) -> tuple[IpmiPower, RedfishPower]:
     secrets = BmcSecrets(Path(settings.secrets) / "bmc.yaml")
-    return {"ipmi": IpmiPower(secrets), "redfish": RedfishPower(secrets)}
+    return IpmiPower(secrets), RedfishPower(secrets)

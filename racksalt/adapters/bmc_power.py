@@ -1,4 +1,4 @@
-"""The Power port over worker processes: secrets, rate limit, circuit breaker, one operation per BMC at a time."""
+"""What all BMC ports share: worker processes, secrets, rate limit, circuit breaker, one operation per BMC at a time."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from racksalt.adapters.bmc_defaults import FACTORY_LOGINS
 from racksalt.adapters.bmc_secrets import BmcSecrets
 from racksalt.adapters.breaker import Breaker, BreakerSettings
 from racksalt.adapters.ipmi_pool import WorkerLostError, WorkerPool
+from racksalt.adapters.ipmi_worker import ACTIONS
 from racksalt.model.errors import (
     BmcError,
     BmcRefusedError,
@@ -44,7 +46,7 @@ class _Line:
 
 
 class BmcPower:
-    """Implements `racksalt.conductor.ports.Power` for one protocol. May be used from many threads.
+    """Implements ``Power`` and ``Logins`` of `racksalt.conductor.ports`. May be used from many threads.
 
     ``pool`` may be shared between protocols; a pool that was given is not closed by `close`.
     A power action is sent at most once per call: when its answer is missing, BmcUnreachableError says that it may
@@ -88,6 +90,15 @@ class BmcPower:
         """Choose the device of the next boot only."""
         self._run(bmc, "boot_next", device=device, uefi=self._settings.uefi)
 
+    def default_logins(self, bmc: Bmc) -> list[str]:
+        """Return the user names whose factory password still works; one try each, which no breaker counts."""
+        found = []
+        for username, password in FACTORY_LOGINS:
+            login = {"username": username, "password": password}
+            if self._run(bmc, "login", login):
+                found.append(username)
+        return list(dict.fromkeys(found))
+
     def close(self) -> None:
         """End the workers, unless the pool is somebody else's."""
         if self._owns_pool:
@@ -99,12 +110,12 @@ class BmcPower:
 
     # ------------------------------------------------------------ one operation
 
-    def _run(self, bmc: Bmc, op: str, **extra: Any) -> Any:
+    def _run(self, bmc: Bmc, op: str, login: dict[str, str] | None = None, **args: Any) -> Any:
         key = self._key(bmc)
         line = self._line(key)
         with line.lock:
             self._admit(bmc, line.breaker)
-            job = {"key": key, "op": op, **self._login(bmc), "device": None, "uefi": True, **extra}
+            job = {"key": key, "op": op, "args": args, **self._login(bmc), **(login or {})}
             if (wait_s := line.breaker.wait_s()) > 0:
                 self._sleep(wait_s)
             return self._count(bmc, line.breaker, job)
@@ -138,7 +149,7 @@ class BmcPower:
         return result
 
     def _send(self, bmc: Bmc, job: dict[str, Any], *, suspect: bool) -> Any:
-        doubt = "" if job["op"] == "observe" else "observe before repeating: it may have been done"
+        doubt = "observe before repeating: it may have been done" if job["op"] in ACTIONS else ""
         try:
             answer = self._pool.run(job, budget_s=self.budget_s, suspect=suspect)
         except WorkerLostError as error:
@@ -165,6 +176,7 @@ class BmcPower:
             "username": bmc.username,
             "password": credential.password,
             "certificate_sha256": credential.certificate_sha256,
+            "ca_file": credential.ca_file,
         }
 
     def _key(self, bmc: Bmc) -> str:

@@ -6,6 +6,9 @@ The file is YAML (or JSON): a map from name to password, or to a map when more i
     r1-n3:
       password: battery staple
       certificate_sha256: 9f86d081…   # Redfish: trust exactly this certificate
+    r1-n4:
+      password: tr0ub4dor
+      ca_file: /etc/racksalt/bmc-ca.pem   # Redfish: trust what this authority has signed
 
 A `Bmc.secret` of ``file:bmc-default`` names an entry. Values never enter an exception, a log or a repr.
 """
@@ -24,10 +27,15 @@ _SCHEME = "file:"
 
 
 class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What one secret holds. ``certificate_sha256``: hex digest of the only TLS certificate to trust."""
+    """What one secret holds.
+
+    ``certificate_sha256``: hex digest of the only TLS certificate to trust. ``ca_file``: PEM file of the only
+    authority to trust. Without both, those that the system trusts.
+    """
 
     password: str
     certificate_sha256: str | None = None
+    ca_file: str | None = None
 
     def __repr__(self) -> str:
         return "Credential(…)"

@@ -3,7 +3,7 @@
 ``python -m racksalt.adapters.ipmi_worker`` reads one JSON object a line and answers each with one::
 
     {"key": "ipmi://…", "protocol": "ipmi", "op": "observe", "address": …, "port": …, "username": …, "password": …,
-     "certificate_sha256": null, "device": null, "uefi": true, "budget_s": 15.0, "forget": []}
+     "certificate_sha256": null, "ca_file": null, "args": {}, "budget_s": 15.0, "forget": []}
     → {"result": "on"}  or  {"error": "bmc_unreachable", "message": …, "hint": …, "detail": {}}
 
 Passwords come in over the pipe and never go anywhere but to the BMC. The worker ends when its input ends or its parent
@@ -23,8 +23,11 @@ import time
 from collections import OrderedDict
 from typing import Any, NoReturn, Protocol
 
-from racksalt.model.errors import BmcError, BmcUnreachableError
+from racksalt.model.errors import BmcError, BmcRefusedError, BmcUnreachableError
 
+ACTIONS = frozenset({"on", "off", "update"})
+"""What is sent once: the BMC may have done it when its answer is missing."""
+REPEATABLE = frozenset({"observe", "boot_next", "bios", "set_bios", "firmware", "task", "sensors"})
 PROBE_AFTER_S = 5.0
 """Before an action, a session that was idle for longer is tried with a harmless command."""
 MAX_SESSIONS = 4096
@@ -36,7 +39,7 @@ FAREWELL_S = 2.0
 
 
 class Client(Protocol):
-    """A session with one BMC: `IpmiClient` or `RedfishClient`."""
+    """A session with one BMC: `IpmiClient` or `RedfishClient`. The latter has a method for every operation."""
 
     def idle_s(self) -> float: ...  # noqa: D102
     def is_fresh(self) -> bool: ...  # noqa: D102
@@ -80,23 +83,24 @@ class Worker:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def _do(self, job: dict[str, Any]) -> str | None:
-        if job["op"] in ("on", "off"):
+    def _do(self, job: dict[str, Any]) -> Any:
+        if job["op"] == "login":
+            return _accepts(job)
+        if job["op"] in ACTIONS:
             client = self._living(job)
             if self.is_orphan():
                 # Nobody would observe what comes of it, and a new parent may already act.
                 raise SystemExit
-            client.power(job["op"])
-            return None
+            return _perform(client, job)
         client, was_kept = self._client(job)
         try:
-            return _repeatable(client, job)
+            return _perform(client, job)
         except BmcUnreachableError:
             if not was_kept:
                 raise
         # The BMC has lost our session, so it seems. Looking and choosing may be done twice.
         self._drop(job["key"], polite=False)
-        return _repeatable(self._client(job)[0], job)
+        return _perform(self._client(job)[0], job)
 
     def _living(self, job: dict[str, Any]) -> Client:
         """Return a session that was alive a moment ago: an action is sent once and must not be sent into the void."""
@@ -111,9 +115,7 @@ class Worker:
 
     def _client(self, job: dict[str, Any]) -> tuple[Client, bool]:
         """Return the session for a job and whether it was there before."""
-        key = job["key"]
-        names = ("address", "port", "username", "password", "certificate_sha256")
-        login = tuple(job[name] for name in names)
+        key, login = job["key"], _login(job)
         kept = self._clients.get(key)
         if kept and kept[0] == login and kept[1].is_fresh():
             self._clients.move_to_end(key)
@@ -145,7 +147,7 @@ class Worker:
 def _open(protocol: str, login: tuple[Any, ...]) -> Client:
     # Each library is loaded by the workers that need it.
     if protocol == "redfish":
-        from racksalt.adapters.redfish import RedfishClient  # noqa: PLC0415
+        from racksalt.adapters.redfish_client import RedfishClient  # noqa: PLC0415
 
         return RedfishClient(*login)
     from racksalt.adapters.ipmi_session import IpmiClient  # noqa: PLC0415
@@ -153,11 +155,33 @@ def _open(protocol: str, login: tuple[Any, ...]) -> Client:
     return IpmiClient(*login[:4])
 
 
-def _repeatable(client: Client, job: dict[str, Any]) -> str | None:
-    if job["op"] == "observe":
-        return client.observe()
-    client.boot_next(job["device"], uefi=job["uefi"])
-    return None
+def _login(job: dict[str, Any]) -> tuple[Any, ...]:
+    names = ("address", "port", "username", "password", "certificate_sha256", "ca_file")
+    return tuple(job[name] for name in names)
+
+
+def _accepts(job: dict[str, Any]) -> bool:
+    """Say whether the BMC lets this login in; the session is given back at once."""
+    try:
+        client = _open(job["protocol"], _login(job))
+        if job["protocol"] == "redfish":
+            # A service without sessions judges a login at the first request only.
+            client.observe()
+    except BmcRefusedError as error:
+        if error.detail.get("login"):
+            return False
+        raise
+    client.close(polite=True)
+    return True
+
+
+def _perform(client: Client, job: dict[str, Any]) -> Any:
+    op = job["op"]
+    if op in ("on", "off"):
+        return client.power(op)
+    if op not in ACTIONS | REPEATABLE:
+        raise BmcRefusedError(f"no operation {op}")
+    return getattr(client, op)(**job["args"])
 
 
 def _answer(error: BmcError) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 
 from racksalt.lab import bmc_commands, rmcp
 from racksalt.lab.bmc_commands import Command, Desk, Machine
@@ -82,11 +82,47 @@ def unobserved_actions(entries: list[LogEntry]) -> list[LogEntry]:
 
 @dataclass(slots=True)
 class Fate:
-    """What is wrong with a BMC: seconds before each answer, share of packets lost, or no answer at all."""
+    """What is wrong with a BMC: seconds before each answer, share of packets lost, or no answer at all.
+
+    ``refuse_sessions``: nobody new is let in. ``lie_rate``: share of power readings that are the contrary of the
+    truth. ``says``: what every reading is, whatever the truth.
+    """
 
     latency_s: float = 0.0
     drop_rate: float = 0.0
     dead: bool = False
+    refuse_sessions: bool = False
+    lie_rate: float = 0.0
+    says: Literal["on", "off"] | None = None
+
+
+class Readings:
+    """What a BMC says of the power: the truth, unless its fate lets it lie."""
+
+    def __init__(self, name: str) -> None:
+        self._dice = random.Random(f"{name} lies")
+
+    def say(self, fate: Fate, truth: Literal["on", "off"]) -> Literal["on", "off"]:
+        """Return one reading."""
+        if fate.says is not None:
+            return fate.says
+        if fate.lie_rate and self._dice.random() < fate.lie_rate:
+            return "off" if truth == "on" else "on"
+        return truth
+
+
+class _Face:
+    """The machine as its BMC tells of it; everything but the reading is the machine itself."""
+
+    def __init__(self, bmc: LabBmc) -> None:
+        self._bmc = bmc
+        self._readings = Readings(bmc.name)
+
+    def power_state(self) -> Literal["on", "off"]:
+        return self._readings.say(self._bmc.fate, self._bmc.machine.power_state())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bmc.machine, name)
 
 
 class LabBmc(asyncio.DatagramProtocol):
@@ -117,7 +153,7 @@ class LabBmc(asyncio.DatagramProtocol):
         # Laid out as in SMBIOS: what consoles expect and real BMCs send, whatever §20.8 says.
         raw = (guid or uuid.uuid5(uuid.NAMESPACE_OID, f"racksalt-lab-{name}")).bytes_le
         self.sessions = Sessions(Account(username, password, privilege), raw)
-        self._desk = Desk(machine, self.sessions, raw)
+        self._desk = Desk(cast("Machine", _Face(self)), self.sessions, raw)
         self._clock = clock
         self._wall_clock = wall_clock
         self._dice = random.Random(name)
@@ -201,6 +237,7 @@ class LabBmc(asyncio.DatagramProtocol):
         if frame.encrypted or frame.authenticated:
             return None
         if frame.payload_type != rmcp.IPMI_PAYLOAD:
+            self.sessions.full = self.fate.refuse_sessions
             return self.sessions.handshake(frame.payload_type, frame.payload, peer, now)
         request = rmcp.parse_request(frame.payload)
         command = bmc_commands.COMMANDS.get((request.netfn, request.command))

@@ -101,6 +101,8 @@ class Sessions:
     def __init__(self, account: Account, guid: bytes) -> None:
         self.account = account
         self.guid = guid
+        self.full = False
+        """Whether every new session is refused for want of room."""
         self._by_id: dict[int, Session] = {}
         self._handles = 0
 
@@ -152,6 +154,8 @@ class Sessions:
         if not status and len(self._by_id) >= MAX_SESSIONS:
             self._sweep(now)
             status = NO_RESOURCES if len(self._by_id) >= MAX_SESSIONS else 0
+        if self.full:
+            status = NO_RESOURCES
         if status:
             return struct.pack("<BB2xI", tag, status, console)
         self._handles = self._handles % 63 + 1

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,9 @@ class Fate:
     bmc_delay_s: float = 0.0
     bmc_dead: bool = False
     bmc_drop_rate: float = 0.0
+    bmc_full: bool = False
+    bmc_lie_rate: float = 0.0
+    bmc_says: Literal["on", "off"] | None = None
     power_drops: int = 0
     imposter: bool = False
     dead_boots: int = 0
@@ -46,8 +50,23 @@ FATES: tuple[Fate, ...] = (
     Fate(name="dead-bmc", meaning="The BMC never answers.", bmc_dead=True),
     Fate(
         name="lossy-bmc",
-        meaning="The BMC loses every fifth packet, in and out.",
-        bmc_drop_rate=0.2,
+        meaning="The BMC loses three packets of ten, in and out.",
+        bmc_drop_rate=0.3,
+    ),
+    Fate(
+        name="full-bmc",
+        meaning="The BMC has no session to spare: it lets nobody in.",
+        bmc_full=True,
+    ),
+    Fate(
+        name="lying-bmc",
+        meaning="One in four of the BMC's power readings is the contrary of the truth.",
+        bmc_lie_rate=0.25,
+    ),
+    Fate(
+        name="stuck-bmc",
+        meaning="The BMC says that the power is off, whatever it is.",
+        bmc_says="off",
     ),
     Fate(
         name="flapping-power",

@@ -19,11 +19,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from racksalt.adapters.bmc_secrets import BmcSecrets
 from racksalt.adapters.site_files import SiteFolder
 from racksalt.lab.bmc import CommandLog, Fate, LabBmc
+from racksalt.lab.fates import Fate as MachineFate
 from racksalt.lab.light import LightAgent
 from racksalt.lab.link import LinkServer
 from racksalt.lab.machine import Agent, Bench, Machine, MachineSpec
@@ -32,6 +33,9 @@ from racksalt.lab.minions import Minions
 from racksalt.model.errors import InvalidInputError
 from racksalt.model.node import Bmc
 from racksalt.site.schema import Declarations
+
+if TYPE_CHECKING:
+    from racksalt.lab.redfish import RedfishFront
 
 FIRST_SOURCE = (127, 64, 0, 10)
 """The address from which the first machine calls; the others follow."""
@@ -66,6 +70,7 @@ class LabHost:
         self.bmcs: dict[str, LabBmc] = {}
         self.link = LinkServer(self.machines)
         self.acknowledged_s: list[float] = []
+        self.front: RedfishFront | None = None
         self._minions: Minions | None = None
         plan.folder.mkdir(parents=True, exist_ok=True)
         self._log = CommandLog(plan.folder / "bmc.log")
@@ -104,6 +109,8 @@ class LabHost:
             machine.power_off()
         for bmc in self.bmcs.values():
             bmc.close()
+        if self.front is not None:
+            await self.front.close()
         await self.link.close()
         if self._minions is not None:
             await self._minions.close()
@@ -136,8 +143,9 @@ class LabHost:
             elif node.bmc.protocol == "ipmi":
                 await self._bind_ipmi(node.bmc, secrets.resolve(node.bmc.secret).password)
             else:
-                message = f"{node.id}: the lab has no BMC that speaks {node.bmc.protocol}"
-                raise InvalidInputError(message, "declare ipmi or simulated")
+                self._bind_redfish(node.bmc, secrets.resolve(node.bmc.secret).password)
+        if self.front is not None:
+            await self.front.start()
         if len(links) > 1:
             raise InvalidInputError(
                 "simulated BMCs at more than one address", "one lab, one address"
@@ -147,14 +155,32 @@ class LabHost:
 
     async def _bind_ipmi(self, bmc: Bmc, password: str) -> None:
         machine = self.machines[bmc.node]
-        fate = Fate(
-            latency_s=machine.fate.bmc_delay_s,
-            drop_rate=machine.fate.bmc_drop_rate,
-            dead=machine.fate.bmc_dead,
-        )
+        fate = bmc_fate(machine.fate)
         server = LabBmc(bmc.node, machine, bmc.username, password, command_log=self._log, fate=fate)
         await server.start(bmc.address, bmc.port)
         self.bmcs[bmc.node] = server
+
+    def _bind_redfish(self, bmc: Bmc, password: str) -> None:
+        if self.front is None:
+            # Loaded where a BMC needs it: a web server and TLS are not for every lab.
+            from racksalt.lab.redfish import RedfishFront
+            from racksalt.lab.redfish_tls import lab_certificate
+
+            self.front = RedfishFront(lab_certificate(self.plan.folder))
+        machine = self.machines[bmc.node]
+        self.front.bind(bmc, password, machine, bmc_fate(machine.fate), self._log)
+
+
+def bmc_fate(fate: MachineFate) -> Fate:
+    """Return what of a machine's fate is its BMC's."""
+    return Fate(
+        latency_s=fate.bmc_delay_s,
+        drop_rate=fate.bmc_drop_rate,
+        dead=fate.bmc_dead,
+        refuse_sessions=fate.bmc_full,
+        lie_rate=fate.bmc_lie_rate,
+        says=fate.bmc_says,
+    )
 
 
 def _specs(declared: Declarations, extras: Sequence[str]) -> list[MachineSpec]:

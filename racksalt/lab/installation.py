@@ -13,10 +13,13 @@ from typing import Any
 
 from racksalt.adapters.settings_file import write_settings
 from racksalt.lab.processes import Child
+from racksalt.lab.redfish_tls import lab_certificate
 from racksalt.settings import BootApi, ConductorSettings, GraphqlApi, Settings
 
 BMC_USER, BMC_SECRET = "racksalt", "lab"
 """User name and secret name of every BMC in a lab."""
+REDFISH_SECRET = "lab-redfish"  # noqa: S105 - a name
+"""The same password, with the certificate of the lab's Redfish BMCs pinned."""
 START_S = 90.0
 
 
@@ -88,7 +91,12 @@ def lay_out(
     if not installation.bmc_secrets.exists():
         installation.bmc_secrets.touch(mode=0o600)
         password = secrets.token_urlsafe(12)  # IPMI 2.0 passwords have at most 20 bytes
-        installation.bmc_secrets.write_text(json.dumps({BMC_SECRET: password}), encoding="utf-8")
+        pin = lab_certificate(installation.lab).sha256
+        entries = {
+            BMC_SECRET: password,
+            REDFISH_SECRET: {"password": password, "certificate_sha256": pin},
+        }
+        installation.bmc_secrets.write_text(json.dumps(entries), encoding="utf-8")
     return installation
 
 
@@ -111,7 +119,7 @@ def _site(nodes: Mapping[str, tuple[str, dict[str, Any]]], racks: int) -> dict[s
 
 
 def _bmc(protocol: str, port: int) -> dict[str, Any]:
-    secret = f"file:{BMC_SECRET}"
+    secret = f"file:{REDFISH_SECRET if protocol == 'redfish' else BMC_SECRET}"
     who = {"username": BMC_USER, "secret": secret}
     return {"protocol": protocol, "address": "127.0.0.1", "port": port, **who}
 

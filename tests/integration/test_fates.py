@@ -18,13 +18,20 @@ READY = (
     "flaky-stage",
     "slow-bmc",
     "lossy-bmc",
+    "lying-bmc",
     "flapping-power",
     "no-dhcp",
     "hangs-once",
     "slow-boot",
     "rude",
 )
-PARKED = {"bad-disk": "failing", "dead-bmc": "deadline", "never-boots": "deadline"}
+PARKED = {
+    "bad-disk": "failing",
+    "dead-bmc": "deadline",
+    "full-bmc": "deadline",
+    "stuck-bmc": "deadline",
+    "never-boots": "deadline",
+}
 NOT_DECLARED = "imposter"
 PATIENCE = {"deadline_factor": 0.03, "power_sweep_s": 2.0, "start_grace_s": 1.0}
 

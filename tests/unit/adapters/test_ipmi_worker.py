@@ -59,7 +59,8 @@ class ScriptedClient:
 def _job(op: str, **extra):
     return {
         "key": "k", "protocol": "ipmi", "op": op, "address": "::1", "port": 1, "username": "u",
-        "password": "p", "certificate_sha256": None, "device": "disk", "uefi": True, **extra,
+        "password": "p", "certificate_sha256": None, "ca_file": None,
+        "args": {"device": "disk", "uefi": True} if op == "boot_next" else {}, **extra,
     }  # fmt: skip
 
 
