@@ -31,13 +31,27 @@ Size = Annotated[int, Meta(ge=0, le=2**40)]
 Percent = Annotated[int, Meta(ge=0, le=100)]
 
 
+class NeighbourReport(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the switch at the other end says by LLDP; ``vlan`` is its untagged one."""
+
+    chassis: Text | None = None
+    port: Text | None = None
+    system: Text | None = None
+    vlan: Annotated[int, Meta(ge=0, le=4095)] | None = None
+
+
 class NicReport(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One network interface; ``pxe`` marks the one that the machine booted from. Speed in Mbit/s."""
 
     name: Name
     mac: Name
     speed_mbps: Size | None = None
+    carrier: bool | None = None
     pxe: bool = False
+    driver: Text | None = None
+    firmware: Text | None = None
+    pci: Text | None = None
+    lldp: NeighbourReport | None = None
 
 
 class DiskReport(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -45,15 +59,42 @@ class DiskReport(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults
 
     name: Name
     serial: Text | None = None
+    wwn: Text | None = None
+    model: Text | None = None
     size_gb: Size | None = None
     media: Literal["ssd", "hdd", "nvme", "unknown"] = "unknown"
+    rotational: bool | None = None
     health: Literal["ok", "failing", "unknown"] = "unknown"
+    firmware: Text | None = None
+
+
+class MemoryReport(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One memory module (SMBIOS type 17): size in MiB, configured speed in 10^6 transfers a second."""
+
+    slot: Text | None = None
+    size_mib: Size
+    speed_mts: Size | None = None
+    manufacturer: Text | None = None
+    part: Text | None = None
+    serial: Text | None = None
+
+
+class PciReport(Struct, kw_only=True, forbid_unknown_fields=True, rename={"kind": "class"}):
+    """One PCI device, in names or in the numbers of the PCI ID registry."""
+
+    address: Text
+    kind: Text = ""
+    vendor: Text = ""
+    device: Text = ""
+
+
+Few = Annotated[dict[Name, Text], Meta(max_length=16)]
 
 
 class Inventory(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """``inventory_reported``: the machine as its firmware describes it (SMBIOS types 0, 1, 4, 17).
+    """``inventory_reported``: the machine as its firmware describes it (SMBIOS types 0, 1, 3, 4, 17).
 
-    Memory is in MiB. What could not be read is left out.
+    Memory is in MiB. What could not be read is left out, and may be named in ``unknown``.
     """
 
     serial: Text | None = None
@@ -62,10 +103,19 @@ class Inventory(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=
     product: Text | None = None
     cpu_model: Text | None = None
     cpu_cores: Count | None = None
+    cpu_threads: Count | None = None
+    cpu_sockets: Count | None = None
     memory_mib: Size | None = None
     bios_version: Text | None = None
+    firmware_mode: Literal["bios", "uefi"] | None = None
     nics: Annotated[list[NicReport], Meta(min_length=1, max_length=128)]
     disks: Annotated[list[DiskReport], Meta(max_length=2048)] = []
+    memory: Annotated[list[MemoryReport], Meta(max_length=512)] = []
+    pci: Annotated[list[PciReport], Meta(max_length=1024)] = []
+    firmware: Annotated[dict[Text, Text], Meta(max_length=2304)] = {}
+    bmc: Few = {}
+    chassis: Few = {}
+    unknown: Annotated[list[Name], Meta(max_length=64)] = []
 
 
 class Progress(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

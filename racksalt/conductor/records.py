@@ -1,4 +1,4 @@
-"""Writes what inventory found: hardware, NICs and disks of one node."""
+"""Writes what inventory found: hardware, NICs, disks and the lists of one node."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from racksalt.boot.identity import normalise_mac
 from racksalt.model.errors import InvalidInputError
+from racksalt.model.hardware import Facts
 from racksalt.model.node import Disk, Hardware, Nic
 from racksalt.store.transaction import Transaction
 
@@ -22,12 +23,25 @@ TEXTS = {
 INT32, INT53 = 2**31, 2**53
 MEDIA = ("ssd", "hdd", "nvme")
 HEALTH = ("ok", "failing")
+MODES = ("bios", "uefi")
+MODULE = {
+    "slot": None,
+    "size_mib": INT53,
+    "speed_mts": INT32,
+    "manufacturer": None,
+    "part": None,
+    "serial": None,
+}
+"""Fields of a memory module: None for a text, else what its number stays below."""
+DEVICE = {"address": None, "class": None, "vendor": None, "device": None}
+BMC = ("vendor", "firmware", "ipmi_version", "address", "mac", "address_source")
+CHASSIS = ("kind", "manufacturer", "serial")
 NAME, MOST = 64, 512
 """How long a part's name may be, and how many parts of a kind a node may have."""
 
 
 def write_inventory(
-    tx: Transaction, node: str, found: Mapping[str, Any], *, approved: bool
+    tx: Transaction, node: str, found: Mapping[str, Any], *, approved: bool, now: float = 0.0
 ) -> None:
     """Replace the node's hardware rows; a NIC whose MAC another node owns is left with its owner.
 
@@ -35,7 +49,10 @@ def write_inventory(
     inventory is the word of a stranger, and the owner of a MAC has a say in who a machine is.
     """
     facts: dict[str, Any] = {name: _text(found.get(name), size) for name, size in TEXTS.items()}
-    facts["cpu_cores"] = _number(found.get("cpu_cores"), INT32)
+    for name in ("cpu_cores", "cpu_threads", "cpu_sockets"):
+        facts[name] = _number(found.get(name), INT32)
+    mode = found.get("firmware_mode")
+    facts["firmware_mode"] = mode if mode in MODES else None
     facts["memory_mib"] = _number(found.get("memory_mib"))
     told = [nic for item in _items(found.get("nics")) if (nic := _nic(node, item)) is not None]
     nics = {nic.mac: nic for nic in told}
@@ -45,6 +62,37 @@ def write_inventory(
         _claimable(tx, node, nics) if approved else _owned(tx, node, nics),
         [_disk(node, number, item) for number, item in enumerate(_items(found.get("disks")))],
     )
+    tx.put([facts_of(node, found, now)])
+
+
+def facts_of(node: str, found: Mapping[str, Any], now: float) -> Facts:
+    """Return the lists of an inventory, bounded: at most MOST of each, no text longer than its column would be."""
+    unknown = found.get("unknown")
+    return Facts(
+        node=node,
+        at=now,
+        memory=[_part(item, MODULE) for item in _items(found.get("memory"))],
+        pci=[_part(item, DEVICE) for item in _items(found.get("pci"))],
+        firmware=_texts(found.get("firmware")),
+        bmc={k: v for k, v in _texts(found.get("bmc")).items() if k in BMC},
+        chassis={k: v for k, v in _texts(found.get("chassis")).items() if k in CHASSIS},
+        unknown=[str(name)[:NAME] for name in unknown[:NAME]] if isinstance(unknown, list) else [],
+    )
+
+
+def _part(item: Mapping[str, Any], fields: Mapping[str, int | None]) -> dict[str, Any]:
+    read = {
+        name: _text(item.get(name), 128) if limit is None else _number(item.get(name), limit)
+        for name, limit in fields.items()
+    }
+    return {name: value for name, value in read.items() if value is not None}
+
+
+def _texts(value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        return {}
+    told = {_text(k, 160): _text(v, 128) for k, v in list(value.items())[:MOST]}
+    return {k: v for k, v in told.items() if k and v}
 
 
 def _claimable(tx: Transaction, node: str, nics: Mapping[str, Nic]) -> list[Nic]:
@@ -63,6 +111,8 @@ def _nic(node: str, item: Mapping[str, Any]) -> Nic | None:
         mac = normalise_mac(str(item.get("mac", "")))
     except InvalidInputError:
         return None
+    neighbour = item.get("lldp")
+    lldp = neighbour if isinstance(neighbour, Mapping) else {}
     return Nic(
         id=f"{node}/{mac}",
         node=node,
@@ -70,6 +120,13 @@ def _nic(node: str, item: Mapping[str, Any]) -> Nic | None:
         mac=mac,
         speed_mbps=_number(item.get("speed_mbps"), INT32),
         pxe=bool(item.get("pxe")),
+        carrier=item.get("carrier") is True,
+        driver=_text(item.get("driver"), NAME),
+        pci=_text(item.get("pci"), NAME),
+        lldp_chassis=_text(lldp.get("chassis"), 128),
+        lldp_port=_text(lldp.get("port"), 128),
+        lldp_system=_text(lldp.get("system"), 128),
+        lldp_vlan=_number(lldp.get("vlan"), 4096),
     )
 
 
@@ -83,6 +140,8 @@ def _disk(node: str, number: int, item: Mapping[str, Any]) -> Disk:
         size_gb=_number(item.get("size_gb")),
         media=media if media in MEDIA else "unknown",
         health=health if health in HEALTH else "unknown",
+        wwn=_text(item.get("wwn"), 128),
+        model=_text(item.get("model"), 128),
     )
 
 

@@ -78,11 +78,17 @@ class Hardware:
     cpu_cores: int | None = None
     memory_mib: int | None = None
     bios_version: str | None = None
+    cpu_threads: int | None = None
+    cpu_sockets: int | None = None
+    firmware_mode: Literal["bios", "uefi"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nic:
-    """A network interface. ``mac`` is in lower-case colon form and unique in the site."""
+    """A network interface. ``mac`` is in lower-case colon form and unique in the site.
+
+    ``carrier`` says whether a link was seen; ``lldp_…`` is what the switch there said.
+    """
 
     id: str
     node: str
@@ -90,6 +96,13 @@ class Nic:
     mac: str
     speed_mbps: int | None = None
     pxe: bool = False
+    carrier: bool = False
+    driver: str | None = None
+    pci: str | None = None
+    lldp_chassis: str | None = None
+    lldp_port: str | None = None
+    lldp_system: str | None = None
+    lldp_vlan: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +116,8 @@ class Disk:
     size_gb: int | None = None
     media: Literal["ssd", "hdd", "nvme", "unknown"] = "unknown"
     health: Literal["ok", "failing", "unknown"] = "unknown"
+    wwn: str | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

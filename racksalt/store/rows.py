@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Row, Select, Table, select
 
 from racksalt.model.event import Effect, Entry, Event
+from racksalt.model.hardware import BurnResult, Facts, PlaceProposal
 from racksalt.model.node import Address, Bmc, Boot, Disk, Hardware, Nic, Node
 from racksalt.model.place import Network, Rack, Zone
 from racksalt.store import tables as t
@@ -27,6 +28,9 @@ NOUNS: dict[type[Any], Table] = {
     Address: t.addresses,
     Boot: t.boots,
     Entry: t.journal,
+    Facts: t.facts,
+    PlaceProposal: t.place_proposals,
+    BurnResult: t.burn_results,
 }
 
 

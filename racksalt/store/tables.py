@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 
 from racksalt.model.place import Range
@@ -122,6 +123,9 @@ hardware = Table(
     Column("cpu_cores", Integer),
     Column("memory_mib", BigInteger),
     Column("bios_version", String(128)),
+    Column("cpu_threads", Integer),
+    Column("cpu_sockets", Integer),
+    Column("firmware_mode", String(8)),
 )
 nics = Table(
     "nics",
@@ -132,6 +136,13 @@ nics = Table(
     Column("mac", String(17), nullable=False, unique=True),
     Column("speed_mbps", Integer),
     Column("pxe", Boolean, nullable=False),
+    Column("carrier", Boolean, nullable=False, server_default=false()),
+    Column("driver", String(64)),
+    Column("pci", String(64)),
+    Column("lldp_chassis", String(128)),
+    Column("lldp_port", String(128)),
+    Column("lldp_system", String(128)),
+    Column("lldp_vlan", Integer),
 )
 disks = Table(
     "disks",
@@ -143,6 +154,46 @@ disks = Table(
     Column("size_gb", BigInteger),
     Column("media", String(16), nullable=False),
     Column("health", String(16), nullable=False),
+    Column("wwn", String(128)),
+    Column("model", String(128)),
+)
+facts = Table(
+    "facts",
+    metadata,
+    Column("node", ForeignKey(OF_NODE), primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("memory", JSON, nullable=False),
+    Column("pci", JSON, nullable=False),
+    Column("firmware", JSON, nullable=False),
+    Column("bmc", JSON, nullable=False),
+    Column("chassis", JSON, nullable=False),
+    Column("unknown", JSON, nullable=False),
+)
+place_proposals = Table(
+    "place_proposals",
+    metadata,
+    Column("node", ForeignKey(OF_NODE), primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("switch", String(64), nullable=False),
+    Column("port", String(128), nullable=False),
+    Column("nic", String(64), nullable=False),
+    Column("rack", String(64), nullable=False),
+    Column("position_u", Integer),
+    Column("obstacle", Text, nullable=False),
+)
+burn_results = Table(
+    "burn_results",
+    metadata,
+    Column("id", String(400), primary_key=True),
+    Column("node", ForeignKey(OF_NODE), nullable=False, index=True),
+    Column("at", Float, nullable=False),
+    Column("part", String(80), nullable=False),
+    Column("measure", String(64), nullable=False),
+    Column("ok", Boolean, nullable=False),
+    Column("value", Float),
+    Column("model", String(128)),
+    Column("message", Text, nullable=False),
+    Index(None, "model", "measure"),
 )
 bmcs = Table(
     "bmcs",

@@ -16,6 +16,7 @@ import re
 
 log = logging.getLogger(__name__)
 
+_LONGEST, _MOST = 128, 1024
 _EXPECTED = (
     "serial",
     "system_uuid",
@@ -69,6 +70,7 @@ def inventory(root="/", lldp_s=5):
     )
     found["firmware_mode"] = "uefi" if (base / "sys/firmware/efi").exists() else "bios"
     found["firmware"] = _firmware(found)
+    found = _bounded(found)
     unknown = [name for name in _EXPECTED if not found.get(name)]
     kept = {key: value for key, value in found.items() if value or key in ("nics", "disks")}
     return {**kept, "unknown": unknown}
@@ -178,6 +180,15 @@ def _part(name, *args):
     except Exception:
         log.exception("%s failed: this part of the inventory is unknown", name)
         return None
+
+
+def _bounded(value):
+    """The boot API refuses a report with a longer text or list as a whole: it is cut here instead."""
+    if isinstance(value, dict):
+        return {key: _bounded(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_bounded(inner) for inner in value[:_MOST]]
+    return value[:_LONGEST] if isinstance(value, str) else value
 
 
 def _plugged(nics, lldp_s):

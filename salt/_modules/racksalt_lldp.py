@@ -26,6 +26,7 @@ _MAC_SUBTYPES = {_CHASSIS: 4, _PORT: 3}
 _ADDRESS_SUBTYPES = {_CHASSIS: 5, _PORT: 4}
 _CAPABILITIES, _STATION = 7, 0x80
 _MED_ENDPOINT = bytes.fromhex("0012bb01000101")  # capabilities, class I: ANSI/TIA-1057 10.2.2.1
+_LAST_VLAN = 4094
 _PVID = bytes.fromhex("0080c201")  # IEEE 802.1Q-2018 annex D.2.1
 
 
@@ -99,9 +100,13 @@ def _told_by_daemon(interface):
         "chassis": value(chassis, "id"),
         "port": value(port, "id"),
         "system": value(chassis, "name"),
-        "vlan": int(untagged[0]["vlan-id"]) if untagged else None,
+        "vlan": _vlan(int(untagged[0]["vlan-id"])) if untagged else None,
     }
     return {key: said for key, said in found.items() if said}
+
+
+def _vlan(number):
+    return number if 1 <= number <= _LAST_VLAN else None
 
 
 def _listen(names, seconds):
@@ -207,7 +212,7 @@ def _meaning(kind, said):
     if kind == _SYSTEM:
         return {"system": _words(said)}
     if kind == _PRIVATE and said[:4] == _PVID and len(said) >= 6:
-        return {"vlan": struct.unpack_from("!H", said, 4)[0]}
+        return {"vlan": _vlan(struct.unpack_from("!H", said, 4)[0])}
     return {}
 
 

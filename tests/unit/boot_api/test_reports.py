@@ -26,6 +26,26 @@ def test_an_inventory_comes_through_with_its_macs_in_one_form():
     assert "vendor" not in found["inventory"]
 
 
+def test_a_whole_inventory_comes_through():
+    """Every field of docs/reference/inventory.md is taken, and arrives under the name that it came with."""
+    told = {
+        "firmware_mode": "uefi",
+        "cpu_threads": 8,
+        "cpu_sockets": 1,
+        "nics": [{**NIC, "carrier": True, "driver": "ice", "firmware": "4.2", "lldp": {"vlan": 1}}],
+        "disks": [{"name": "sda", "wwn": "0x5", "model": "M", "rotational": False}],
+        "memory": [{"slot": "A1", "size_mib": 1024}],
+        "pci": [{"address": "0000:00:00.0", "class": "Host bridge", "vendor": "", "device": "d"}],
+        "firmware": {"bios": "1", "disk:sda": "2"},
+        "bmc": {"firmware": "6.10"},
+        "chassis": {"serial": "C"},
+        "unknown": ["serial"],
+    }
+    found = data_of("inventory_reported", told)["inventory"]
+    nic = {**told["nics"][0], "mac": "52:54:00:aa:00:01"}
+    assert found == {**told, "nics": [nic]}
+
+
 def test_an_inventory_stage_brings_its_inventory_along():
     """The outcome of a stage may hold what it found."""
     told = {"stage": "inventory", "jid": "1" * 20, "inventory": {"nics": [NIC]}}
@@ -46,6 +66,11 @@ def test_an_inventory_stage_brings_its_inventory_along():
         ("inventory_reported", {"nics": [{**NIC, "mac": "nonsense"}]}, "no MAC address"),
         ("inventory_reported", {"nics": [NIC] * 129}, "nics"),
         ("inventory_reported", {"nics": [NIC], "disks": [{"name": "a", "media": "tape"}]}, "tape"),
+        ("inventory_reported", {"nics": [NIC] * 10_000}, "nics"),
+        ("inventory_reported", {"nics": [NIC], "memory": [{"size_mib": 1}] * 513}, "memory"),
+        ("inventory_reported", {"nics": [NIC], "pci": [{"address": "a"}] * 1025}, "pci"),
+        ("inventory_reported", {"nics": [NIC], "bmc": {"firmware": "a" * 129}}, "bmc"),
+        ("inventory_reported", {"nics": [{**NIC, "lldp": {"vlan": 4096}}]}, "vlan"),
         ("stage_failed", {"stage": "raid", "jid": "1"}, "jid"),
         ("stage_failed", {"jid": "1" * 20}, "stage"),
         ("progress", {"percent": 1.5}, "percent"),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from racksalt.conductor.records import write_inventory
+from racksalt.model.hardware import Facts
 from racksalt.model.node import Disk, Hardware, Nic
 from tests.support.builders import a_node
 
@@ -71,6 +72,53 @@ def test_nonsense_is_left_out_or_cut(site, found):
     assert hardware.vendor in (None, "a[2Jb")
 
 
+def test_the_lists_of_an_inventory_are_kept(site):
+    """Memory by module, PCI, firmware, BMC, chassis, what is unknown; and what the switch said of a NIC."""
+    lldp = {"chassis": "02:d0:00:00:00:01", "port": "Ethernet1/7", "system": "tor-r1", "vlan": 110}
+    nic = {"name": "eth0", "mac": MAC, "driver": "ice", "carrier": True, "lldp": lldp}
+    found = {
+        "firmware_mode": "uefi",
+        "cpu_threads": 64,
+        "nics": [nic],
+        "disks": [{"name": "sda", "wwn": "0x5000c500a1b2c3d4", "model": "MAKER 1"}],
+        "memory": [{"slot": "A1", "size_mib": 32768, "speed_mts": 3200, "colour": "green"}],
+        "pci": [{"address": "0000:3b:00.0", "class": "Ethernet controller"}],
+        "firmware": {"bios": "2.4", "disk:sda": "HXT7"},
+        "bmc": {"firmware": "6.10", "password": "secret"},
+        "chassis": {"serial": "CH-1"},
+        "unknown": ["serial"],
+    }
+    hardware, (nic,), (disk,) = written(site, found)
+    assert (hardware.firmware_mode, hardware.cpu_threads) == ("uefi", 64)
+    assert (nic.lldp_system, nic.lldp_port, nic.lldp_vlan) == ("tor-r1", "Ethernet1/7", 110)
+    assert (nic.carrier, nic.driver) == (True, "ice")
+    assert (disk.wwn, disk.model) == ("0x5000c500a1b2c3d4", "MAKER 1")
+    (facts,) = site.parts(Facts, "n1")
+    assert facts.memory == [{"slot": "A1", "size_mib": 32768, "speed_mts": 3200}]
+    assert facts.pci == [{"address": "0000:3b:00.0", "class": "Ethernet controller"}]
+    assert facts.firmware == {"bios": "2.4", "disk:sda": "HXT7"}
+    assert facts.bmc == {"firmware": "6.10"}
+    assert (facts.chassis, facts.unknown) == ({"serial": "CH-1"}, ["serial"])
+
+
+def test_ten_thousand_of_a_kind_are_cut(site):
+    """A node describes itself: what no machine has is not kept."""
+    macs = [f"02:00:00:00:{n // 256:02x}:{n % 256:02x}" for n in range(10_000)]
+    found = {
+        "nics": [{"name": f"eth{n}", "mac": mac} for n, mac in enumerate(macs)],
+        "memory": [{"slot": str(n), "size_mib": 1} for n in range(10_000)],
+        "pci": [{"address": "x" * 5000}] * 10_000,
+        "firmware": {str(n): "1" for n in range(10_000)},
+        "unknown": ["x" * 5000] * 10_000,
+    }
+    _, nics, _ = written(site, found)
+    (facts,) = site.parts(Facts, "n1")
+    assert len(nics) == len(facts.memory) == len(facts.pci) == len(facts.firmware) == 512
+    assert len(facts.pci[0]["address"]) == 128
+    assert len(facts.unknown) == 64
+    assert max(map(len, facts.unknown)) == 64
+
+
 def test_a_mac_stays_with_its_owner(site):
     """A node cannot take another's NIC by naming its MAC; the same MAC twice is one NIC."""
     nics = [{"name": "a", "mac": MAC}, {"name": "b", "mac": MAC.upper()}]
@@ -101,7 +149,9 @@ JSON = st.recursive(
     ),
     max_leaves=8,
 )
-KEYS = st.sampled_from(["serial", "system_uuid", "cpu_cores", "memory_mib", "nics", "disks"])
+WORDS = ("serial", "system_uuid", "cpu_cores", "memory_mib", "nics", "disks")
+LISTS = ("memory", "pci", "firmware", "bmc", "chassis", "unknown", "firmware_mode")
+KEYS = st.sampled_from([*WORDS, *LISTS])
 
 
 class Kept:
@@ -119,6 +169,10 @@ class Kept:
         """Keep it."""
         self.parts = parts
 
+    def put(self, nouns):
+        """Keep the lists."""
+        (self.facts,) = nouns
+
 
 @given(st.dictionaries(KEYS, JSON, max_size=6), st.booleans())
 def test_no_report_breaks_it(found, approved):
@@ -129,3 +183,5 @@ def test_no_report_breaks_it(found, approved):
     assert isinstance(hardware.serial, str | None)
     assert isinstance(hardware.memory_mib, int | None)
     assert len(nics) + len(disks) <= 1024
+    assert all(isinstance(version, str) for version in kept.facts.firmware.values())
+    assert len(kept.facts.memory) <= 512
