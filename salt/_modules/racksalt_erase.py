@@ -175,12 +175,12 @@ def _run(argv, **more):
 
 
 def _controller(disk):
-    """Return what ``nvme id-ctrl`` says, the controller's name and how many namespaces it has here."""
+    """Return what ``nvme id-ctrl`` says, the controller's name and how many active namespaces it has."""
     if disk["transport"] != "nvme":
         return None, None, 0
     name = disk["name"].rpartition("n")[0]
     told = json.loads(_run(["nvme", "id-ctrl", "--output-format=json", f"/dev/{name}"]))
-    return told, name, len(list(pathlib.Path("/sys/block").glob(f"{name}n*")))
+    return told, name, _run(["nvme", "list-ns", f"/dev/{name}"]).count("]:0x")
 
 
 def _sanitize(disk):

@@ -40,20 +40,21 @@ class LoopDisks:
         file = self.folder / f"{name}.img"
         with file.open("wb") as image:
             image.truncate(mib * MIB)
-        device = _said("losetup", "--find", "--show", "--partscan", str(file))
+        device = said("losetup", "--find", "--show", "--partscan", str(file))
         self.made[device] = file
         return device.removeprefix("/dev/")
 
     def close(self) -> None:
         """Let go of the devices that were made here, if they still are ours."""
         for device, file in self.made.items():
-            if _said("losetup", "--noheadings", "--output", "BACK-FILE", device) == str(file):
+            if said("losetup", "--noheadings", "--output", "BACK-FILE", device) == str(file):
                 subprocess.run(["partx", "--delete", device], check=False, capture_output=True)
                 subprocess.run(["losetup", "--detach", device], check=True)
             file.unlink()
 
 
-def _said(*argv: str) -> str:
+def said(*argv: str) -> str:
+    """Run a program that must succeed, and return what it printed."""
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
 
 

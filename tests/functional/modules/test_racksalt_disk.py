@@ -1,63 +1,113 @@
-"""A virtual machine's disk: what is written is compared, what is erased is gone."""
+"""The disks of a real machine: which may be written to, and why not the others."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 from salt.exceptions import CommandExecutionError
 
-ROOT = [{"name": "root", "filesystem": "ext4"}]
+from tests.support.loop_disks import said
+from tests.support.salt_node import SaltNode
 
 
-def test_partitioning_loses_what_was_there(node):
-    """Only the new layout is left, with the installation that made it."""
-    (node.disk / "old").write_text("data")
-    made = node.modules.racksalt_disk.partition(ROOT)
-    assert made == node.modules.racksalt_disk.layout()
-    assert made["installation"] == node.modules.racksalt_disk.installation()
-    assert not (node.disk / "old").exists()
+def _refused(node: SaltNode) -> dict[str, str]:
+    return {disk["name"]: disk["refused"] for disk in node.modules.racksalt_disk.disks()}
 
 
-def test_an_image_is_written_once_and_mended_where_it_differs(node):
-    """Only files that differ are written; the disk then has what the master has."""
-    first = node.modules.racksalt_disk.image("images/minimal")
-    assert sorted(first) == ["etc/motd", "etc/os-release"]
-    assert node.modules.racksalt_disk.image("images/minimal") == []
-    (node.disk / "etc/motd").write_text("changed")
-    assert node.modules.racksalt_disk.image("images/minimal") == ["etc/motd"]
+def test_only_the_named_devices_are_seen(real, devices):
+    """Nothing else of this computer is a disk of the machine."""
+    assert set(_refused(real)) == {devices[1], devices[2]}
 
 
-def test_an_image_that_is_not_there_is_named(node):
-    """The master's file server is named with the path that it lacks."""
-    with pytest.raises(CommandExecutionError, match="salt://images/nothing"):
-        node.modules.racksalt_disk.image("images/nothing")
+def test_the_smallest_disk_that_fits_is_chosen(real, devices):
+    """A disk that is too small is named with its size and what is needed."""
+    assert [d["name"] for d in real.modules.racksalt_disk.chosen({})] == [devices[1]]
+    large = real.modules.racksalt_disk.chosen({"root_gb": 0.16})
+    assert [disk["name"] for disk in large] == [devices[2]]
+    with pytest.raises(CommandExecutionError, match=r"is too small: 0.7 GB, 20.6 GB are needed"):
+        real.modules.racksalt_disk.chosen({"root_gb": 20})
 
 
-def test_erasing_leaves_nothing(node):
-    """Files, folders and links are gone; the number of overwritten bytes is told."""
-    (node.disk / "a/b").mkdir(parents=True)
-    (node.disk / "a/b/secret").write_text("password")
-    (node.disk / "link").symlink_to("/etc")
-    assert node.modules.racksalt_disk.erase() == {"files": 1, "bytes": 8}
-    assert list(node.disk.iterdir()) == []
+def test_disks_are_chosen_by_what_is_asked_for(real, devices):
+    """Name, size and kind select; a disk that is not asked for is named with the reason."""
+    match = {"name": devices[2], "min_gb": 0.5}
+    assert real.modules.racksalt_disk.chosen({"disks": {"match": match}})[0]["name"] == devices[2]
+    with pytest.raises(CommandExecutionError, match="is not asked for"):
+        real.modules.racksalt_disk.chosen({"disks": {"match": {"serial": "S-1"}}})
+    with pytest.raises(CommandExecutionError, match="cannot choose disks by colour; use serial"):
+        real.modules.racksalt_disk.chosen({"disks": {"match": {"colour": "red"}}})
 
 
-def test_the_content_is_overwritten_before_it_is_removed(node):
-    """Another link to the same file shows zeros afterwards."""
-    secret = node.disk / "secret"
-    secret.write_text("password")
-    kept = node.folder / "kept"
-    kept.hardlink_to(secret)
-    node.modules.racksalt_disk.erase()
-    assert kept.read_bytes() == bytes(8)
-    kept.unlink()
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"raid": "raid5"}, "raid 'raid5' on 1 disks cannot be built"),
+        ({"disks": {"count": 2}}, "raid 'none' on 2 disks cannot be built"),
+        ({"filesystem": "xfs"}, "images are ext4 filesystems"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_before_anything_is_done(real, settings, told):
+    """The message names the key and what can be built."""
+    with pytest.raises(CommandExecutionError, match=told):
+        real.modules.racksalt_disk.plan("partition", settings)
 
 
-def test_an_erased_disk_is_told_for_its_certificate(node):
-    """The result names the disk by its serial, the method and how it was verified."""
-    (node.disk / "old").write_text("data")
-    told = node.modules.racksalt_disk.carry_out("erase")["data"]["erasure"]
-    disk = told["disks"][0]
-    assert disk["serial"] == node.describe()["disks"][0]["serial"]
-    assert disk["bytes"] == 4
-    assert disk["method"]
-    assert told["started_at"] <= told["ended_at"]
+def test_a_mounted_disk_is_refused(real, devices, tmp_path):
+    """The message says where it is mounted; nothing can be erased or partitioned."""
+    device = f"/dev/{devices[1]}"
+    said("mke2fs", "-q", "-F", "-t", "ext4", device, "100M")
+    said("mount", device, str(tmp_path))
+    try:
+        assert _refused(real)[devices[1]] == f"is in use: {devices[1]} is mounted at {tmp_path}"
+        with pytest.raises(CommandExecutionError, match=r"nothing was erased: .* is mounted at"):
+            real.modules.racksalt_disk.carry_out("erase", {"disks": "all"})
+    finally:
+        said("umount", str(tmp_path))
+    assert "ext4" in said("blkid", "-p", device)
+
+
+def test_a_disk_outside_the_plan_is_refused(real, devices):
+    """A disk that the inventory does not have is neither erased nor partitioned, and is named."""
+    small = {"name": devices[1], "serial": None, "size_gb": 1}
+    real.pillar(disks=[small])
+    assert _refused(real)[devices[1]] is None
+    assert "outside the plan" in _refused(real)[devices[2]]
+    with pytest.raises(CommandExecutionError, match=rf"{devices[2]} \(serial unknown\) is outside"):
+        real.modules.racksalt_disk.plan("erase", {"disks": "all"})
+    real.pillar(disks=[])
+    with pytest.raises(CommandExecutionError, match=r"nothing was changed: .* is outside the plan"):
+        real.modules.racksalt_disk.carry_out("partition", {})
+
+
+def test_another_disk_of_the_same_name_is_outside_the_plan(real, devices):
+    """A serial number in the plan must be that of the disk; its name alone is nothing."""
+    real.pillar(disks=[{"name": devices[1], "serial": "S-1", "size_gb": 1}])
+    assert "outside the plan" in _refused(real)[devices[1]]
+
+
+def test_a_system_that_racksalt_did_not_boot_is_never_written_to(tmp_path):
+    """Not even with root's rights and a disk that fits: the kernel's command line must say so."""
+    real = SaltNode(tmp_path, virtual=False, more={"only_devices": None})
+    with pytest.raises(
+        CommandExecutionError, match=r"did not boot this system .* nothing was changed"
+    ):
+        real.modules.racksalt_disk.carry_out("erase", {"disks": ["no-such-serial"]})
+
+
+def test_a_machine_in_a_test_has_no_disks_of_this_computer(tmp_path):
+    """The rule that protects the computer on which the tests run."""
+    real = SaltNode(tmp_path, virtual=False)
+    assert real.modules.racksalt_disk.disks() == []
+    with pytest.raises(CommandExecutionError, match="there is no disk"):
+        real.modules.racksalt_disk.carry_out("erase", {})
+
+
+def test_the_system_disks_alone_can_be_erased(real, devices):
+    """Before an installation, arrays of data on other disks stay as they are."""
+    with Path(f"/dev/{devices[2]}").open("r+b", buffering=0) as disk:
+        disk.write(b"data disk!")
+    done = real.modules.racksalt_disk.carry_out("erase", {"disks": "system"})
+    assert [disk["name"] for disk in done["data"]["erasure"]["disks"]] == [devices[1]]
+    with Path(f"/dev/{devices[2]}").open("rb") as disk:
+        assert disk.read(10) == b"data disk!"
