@@ -58,22 +58,17 @@ def inventory(root="/", lldp_s=5):
 
         salt 'r1n1' racksalt_hardware.inventory lldp_s=32
     """
-    base, tables = pathlib.Path(root), _part("racksalt_dmi.tables") or {}
-    found = {**(_part("racksalt_dmi.system", root) or {}), **_cpu(base)}
+    base = pathlib.Path(root)
+    found = {**(_part("racksalt_dmi.system", root) or {}), **_cpu(base), **_tables()}
     found["memory_mib"] = _memory_mib(base)
-    found["memory"], found["chassis"] = tables.get("memory"), tables.get("chassis")
     found["nics"] = _plugged(_part("racksalt_nic.interfaces", root) or [], lldp_s)
     found["disks"] = _part("racksalt_drive.disks", root) or []
-    found["bmc"], found["pci"] = (
-        _part("racksalt_bmc.info", root),
-        _part("racksalt_pci.devices", root),
-    )
+    found["bmc"] = _part("racksalt_bmc.info", root) or {}
+    found["pci"] = _part("racksalt_pci.devices", root) or []
     found["firmware_mode"] = "uefi" if (base / "sys/firmware/efi").exists() else "bios"
-    found["firmware"] = _firmware(found)
-    found = _bounded(found)
-    unknown = [name for name in _EXPECTED if not found.get(name)]
+    found = _bounded({**found, "firmware": _firmware(found)})
     kept = {key: value for key, value in found.items() if value or key in ("nics", "disks")}
-    return {**kept, "unknown": unknown}
+    return {**kept, "unknown": [name for name in _EXPECTED if not found.get(name)]}
 
 
 def virtual():
@@ -182,6 +177,11 @@ def _part(name, *args):
         return None
 
 
+def _tables():
+    told = _part("racksalt_dmi.tables") or {}
+    return {name: told[name] for name in ("memory", "chassis") if told.get(name)}
+
+
 def _bounded(value):
     """The boot API refuses a report with a longer text or list as a whole: it is cut here instead."""
     if isinstance(value, dict):
@@ -200,7 +200,7 @@ def _plugged(nics, lldp_s):
 
 def _firmware(found):
     """Return version by component: ``bios``, ``bmc``, ``nic:<name>``, ``disk:<name>``."""
-    versions = {"bios": found.get("bios_version"), "bmc": (found["bmc"] or {}).get("firmware")}
+    versions = {"bios": found.get("bios_version"), "bmc": found["bmc"].get("firmware")}
     for kind, parts in (("nic", found["nics"]), ("disk", found["disks"])):
         versions.update({f"{kind}:{part['name']}": part.get("firmware") for part in parts})
     return {name: version for name, version in versions.items() if version}

@@ -26,8 +26,9 @@ SCRIPTS = {
 
 
 @pytest.fixture(autouse=True)
-def _no_tools(tmp_path_factory, monkeypatch):
-    """No program of the machine that runs the tests is asked."""
+def _no_tools(real, tmp_path_factory, monkeypatch):
+    """No program of the machine that runs the tests is asked, once Salt's loaders have asked theirs."""
+    assert real.modules.racksalt_hardware.virtual() is False
     monkeypatch.setenv("PATH", str(tmp_path_factory.mktemp("empty")))
 
 
