@@ -10,7 +10,7 @@ from racksalt.site.site import Site
 
 OWN: Final = "racksalt"
 """The key of what racksalt itself reads: a node's own facts, and beside them what layers say, e.g. of stages."""
-FACTS: Final = ("node", "zone", "rack", "position_u", "state", "roles", "networks")
+FACTS: Final = ("node", "zone", "rack", "position_u", "state", "roles", "networks", "fqdn", "disks")
 """The facts below that key. They come from the store; layer files may not set them."""
 
 
@@ -18,7 +18,8 @@ FACTS: Final = ("node", "zone", "rack", "position_u", "state", "roles", "network
 class NodeFacts:
     """What the store knows of one node and the node may know of itself.
 
-    ``addresses`` maps a network's name to the node's own addresses on it.
+    ``addresses`` maps a network's name to the node's own addresses on it. ``disks`` are those that its inventory
+    has, and with it every plan that a person reviewed: {name, serial, wwn, size_gb}; None where they do not matter.
     """
 
     zone: str | None = None
@@ -27,6 +28,8 @@ class NodeFacts:
     state: str
     roles: Sequence[str] = ()
     addresses: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    fqdn: str | None = None
+    disks: Sequence[Mapping[str, Any]] | None = None
 
 
 Lookup = Callable[[str], NodeFacts | None]
@@ -53,6 +56,10 @@ def pillar_for(minion_id: str, site: Site, lookup: Lookup) -> dict[str, Any]:
         "roles": list(facts.roles),
         "networks": _networks(site, facts),
     }
+    if facts.fqdn is not None:
+        pillar[OWN]["fqdn"] = facts.fqdn
+    if facts.disks is not None:
+        pillar[OWN]["disks"] = [dict(disk) for disk in facts.disks]
     return pillar
 
 

@@ -18,6 +18,7 @@ def test_each_minion_gets_its_own_layers_and_facts(master):
             "state": "declared",
             "roles": [],
             "networks": {"a": {"purpose": "admin", "cidr_v4": "10.1.0.0/24", "addresses": []}},
+            "disks": [],
         },
     }
     second = master.compile("n2")

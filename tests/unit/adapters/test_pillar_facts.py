@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from racksalt.adapters.pillar_facts import facts_from
-from racksalt.model.node import Address, Node
+from racksalt.model.node import Address, Disk, Node
 from racksalt.store import Store
+from racksalt.store.tables import nodes
 
 
 @pytest.fixture
@@ -71,3 +72,16 @@ def test_another_nodes_addresses_are_not_given(store):
 def test_an_unknown_node_has_no_facts(store):
     """The lookup answers None, which gives an empty pillar."""
     assert facts_from(store)("n3") is None
+
+
+def test_a_node_that_is_worked_on_gets_the_disks_of_its_inventory(store):
+    """They are the plan outside which nothing is written; a node that runs has no use for them."""
+    disk = Disk(id="n1/disk0", node="n1", name="sda", serial="S-1", size_gb=480, wwn="0x5000c5")
+    with store.write() as tx:
+        tx.put([disk])
+    assert facts_from(store)("n1").disks is None
+    with store.write() as tx:
+        tx.change(nodes, {"id": "n1"}, state="installing", fqdn="n1.example.net")
+    facts = facts_from(store)("n1")
+    assert facts.disks == [{"name": "sda", "serial": "S-1", "wwn": "0x5000c5", "size_gb": 480}]
+    assert facts.fqdn == "n1.example.net"
