@@ -2,74 +2,118 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from racksalt.boot.identity import normalise_serial
+from racksalt.conductor.addresses import make_room, settle, superseded, told
 from racksalt.model.event import Entry
 from racksalt.model.node import Bmc, Hardware, Nic, Node
+from racksalt.model.place import Network
+from racksalt.network.allocate import boot_networks, name_of
 from racksalt.site.schema import Declarations, NodeDeclaration
 from racksalt.store import Store, Transaction
+from racksalt.store.addresses import forget_network
 from racksalt.store.tables import bmcs, nics
 
 DECLARED = "declared"
-PARTS = ("bmc", "macs", "serial")
+PARTS = ("bmc", "macs", "serial", "addresses")
 """Changes that concern no column of the node's own row."""
 
 
 class _Known(NamedTuple):
-    """What the store has of the declared nodes, by node; and who owns each declared MAC."""
+    """What the store has of the declared nodes, by node; who owns each declared MAC; and all networks."""
 
+    present: dict[str, Node]
     bmcs: dict[str, Bmc]
     hardware: dict[str, Hardware]
     owners: dict[str, str]
+    networks: list[Network]
 
 
-def declare(store: Store, site: Declarations, now: float, *, test: bool = False) -> dict[str, Any]:
+class _TrialError(Exception):
+    """Rolls back what was only tried."""
+
+
+def declare(
+    store: Store, site: Declarations, now: float, *, test: bool = False, whole: bool = True
+) -> dict[str, Any]:
     """Bring the store to what is declared; return what changed (or would, with ``test``), by kind and name.
 
-    Nodes that are no longer declared are left alone: a file's mistake must not lose a machine.
+    Nodes that are no longer declared are left alone: a file's mistake must not lose a machine. ``whole`` says that
+    these are all the networks that there shall be: one of another name, whose addresses are in a declared one, goes.
     """
     changes: dict[str, Any] = {}
-    with store.write() as tx:
-        for kind, wanted in (
-            ("zones", site.zones),
-            ("racks", site.racks),
-            ("networks", site.networks),
-        ):
-            _places(tx, kind, wanted, changes, test)
-        present = tx.nodes(site.nodes)
-        known = _Known(tx.bmcs(site.nodes), tx.hardware(site.nodes), _owners(tx, site, test))
-        seq = tx.head()
-        for name, declared in site.nodes.items():
-            change = _node(tx, site, declared, present.get(name), known, now, test)
-            if change:
-                changes.setdefault("nodes", {})[name] = change
-                if not test:
-                    seq += 1
-                    tx.append([_entry(seq, now, name, present.get(name), change)])
+    with suppress(_TrialError), store.write() as tx:
+        for name in superseded(tx.all_of(Network), site.networks) if whole else ():
+            forget_network(tx, name)
+            changes.setdefault("gone_networks", []).append(name)
+        _declare(tx, site, now, changes)
+        if test:
+            raise _TrialError
     return changes
 
 
-def _owners(tx: Transaction, site: Declarations, test: bool) -> dict[str, str]:
+def _declare(tx: Transaction, site: Declarations, now: float, changes: dict[str, Any]) -> None:
+    _places(tx, "zones", site.zones, changes)
+    _places(tx, "racks", site.racks, changes)
+    _places(tx, "networks", site.networks, changes)
+    networks = tx.all_of(Network)
+    known = _Known(
+        tx.nodes(site.nodes),
+        tx.bmcs(site.nodes),
+        tx.hardware(site.nodes),
+        _owners(tx, site),
+        networks,
+    )
+    nodes: dict[str, dict[str, Any]] = {}
+    for name, declared in site.nodes.items():
+        change = _node(tx, site, declared, known, now)
+        if change:
+            nodes[name] = change
+    after = _addresses(tx, site, networks, nodes, everybody="networks" in changes)
+    seq = tx.head()
+    for number, (name, change) in enumerate(nodes.items(), 1):
+        before = known.present.get(name) if name in site.nodes else after[name]
+        tx.append([_entry(seq + number, now, after[name], before, change)])
+    if nodes:
+        changes["nodes"] = nodes
+
+
+def _addresses(
+    tx: Transaction,
+    site: Declarations,
+    networks: list[Network],
+    changes: dict[str, dict[str, Any]],
+    *,
+    everybody: bool,
+) -> dict[str, Node]:
+    """Give the nodes their addresses and add what changed to ``changes``; return the nodes by id.
+
+    When a network changed, that concerns ``everybody`` who was let in, also nodes that the files do not declare.
+    """
+    moved = make_room(tx, site)
+    ids = [node.id for node in tx.all_of(Node)] if everybody else [*site.nodes, *moved]
+    nodes = tx.nodes([*ids, *changes])
+    known = [it for it in nodes.values() if it.approved or it.id in site.nodes or it.id in moved]
+    for name, outcome in settle(tx, known, site, networks).items():
+        changes.setdefault(name, {})["addresses"] = told(outcome)
+    return nodes
+
+
+def _owners(tx: Transaction, site: Declarations) -> dict[str, str]:
     """Return who owns the declared MACs; a machine that nobody approved must give up what is another's."""
     owners = tx.mac_owners([mac for node in site.nodes.values() for mac in node.macs])
     strangers = {n.id for n in tx.nodes(set(owners.values())).values() if not n.approved}
     taken = [m for m, owner in owners.items() if owner in strangers - set(site.nodes)]
     for mac in taken:
         del owners[mac]
-        if not test:
-            tx.remove(nics, mac=mac)
+        tx.remove(nics, mac=mac)
     return owners
 
 
-def _places(
-    tx: Transaction,
-    kind: str,
-    wanted: dict[str, Any],
-    changes: dict[str, Any],
-    test: bool,
-) -> None:
+def _places(tx: Transaction, kind: str, wanted: dict[str, Any], changes: dict[str, Any]) -> None:
     if not wanted:
         return
     noun = type(next(iter(wanted.values())))
@@ -77,28 +121,23 @@ def _places(
     fresh = {name: place for name, place in wanted.items() if present.get(name) != place}
     if fresh:
         changes[kind] = sorted(fresh)
-        if not test:
-            tx.put_places(list(fresh.values()))
+        tx.put_places(list(fresh.values()))
 
 
 def _node(
-    tx: Transaction,
-    site: Declarations,
-    declared: NodeDeclaration,
-    node: Node | None,
-    known: _Known,
-    now: float,
-    test: bool,
+    tx: Transaction, site: Declarations, declared: NodeDeclaration, known: _Known, now: float
 ) -> dict[str, Any]:
-    """Return what is new of one node: {"field": new value}; write it unless ``test``."""
+    """Write what is new of one node and return it: {"field": new value}."""
     place = site.place(declared.id)
+    boots = boot_networks(known.networks, place.zone, declared.rack)
     wanted: dict[str, Any] = {
         "zone": place.zone,
         "rack": declared.rack,
         "position_u": declared.position_u,
-        "fqdn": declared.fqdn,
+        "fqdn": name_of(declared.id, declared.fqdn, boots),
         "agent": declared.agent,
     }
+    node = known.present.get(declared.id)
     if node is None:
         fresh = Node(
             id=declared.id,
@@ -110,23 +149,17 @@ def _node(
             goal=site.policy.goal,
             **wanted,
         )
-        if not test:
-            tx.add_nodes([fresh])
-            _parts(tx, declared, known.owners)
+        tx.add_nodes([fresh])
+        _parts(tx, declared, known.owners)
         return {"state": DECLARED, **wanted}
     change = {name: value for name, value in wanted.items() if getattr(node, name) != value}
-    return _followed(tx, declared, node, known, change, test)
+    return _followed(tx, declared, node, known, change)
 
 
 def _followed(
-    tx: Transaction,
-    declared: NodeDeclaration,
-    node: Node,
-    known: _Known,
-    change: dict[str, Any],
-    test: bool,
+    tx: Transaction, declared: NodeDeclaration, node: Node, known: _Known, change: dict[str, Any]
 ) -> dict[str, Any]:
-    """Add what changed of a known node's parts to ``change``; write all of it unless ``test``."""
+    """Add what changed of a known node's parts to ``change``; write all of it."""
     if declared.bmc is not None and known.bmcs.get(node.id) != declared.bmc:
         change["bmc"] = f"{declared.bmc.protocol} {declared.bmc.address}:{declared.bmc.port}"
     # What inventory found is the truth about a node that was seen.
@@ -135,7 +168,7 @@ def _followed(
         change["macs"] = [nic.mac for nic in missing]
     if declared.serial and _other_board(declared, known.hardware.get(node.id)):
         change["serial"] = declared.serial
-    if change and not test:
+    if change:
         place_only = {name: value for name, value in change.items() if name not in PARTS}
         tx.put(missing)
         tx.update_nodes([(replace(node, version=node.version + 1, **place_only), node.version)])
@@ -178,18 +211,17 @@ def _missing(declared: NodeDeclaration, owners: dict[str, str]) -> list[Nic]:
     ]
 
 
-def _entry(seq: int, now: float, name: str, node: Node | None, change: dict[str, Any]) -> Entry:
-    state = node.state if node else DECLARED
+def _entry(seq: int, now: float, node: Node, before: Node | None, change: dict[str, Any]) -> Entry:
     return Entry(
         seq=seq,
         at=now,
-        node=name,
+        node=node.id,
         kind="noted",
         event="declared",
-        event_id=f"declared:{name}:{seq}",
-        from_state=node.state if node else "unknown",
-        to_state=state,
-        stage=node.stage if node else None,
+        event_id=f"declared:{node.id}:{seq}",
+        from_state=before.state if before else "unknown",
+        to_state=node.state,
+        stage=node.stage,
         source="site",
         actor="site files",
         message=f"declared: {', '.join(sorted(change))}",

@@ -13,6 +13,7 @@ from racksalt.model.errors import InvalidInputError
 from racksalt.model.place import Network, Rack, Zone
 from racksalt.psm.kernel import Kind
 from racksalt.site.declare import declare as read
+from racksalt.site.networks import as_document, conduit_document
 from racksalt.site.problems import refuse
 from racksalt.site.schema import Declarations
 
@@ -53,13 +54,17 @@ def present(
     if kind not in KINDS:
         raise InvalidInputError(f"no kind {kind!r}", f"one of {', '.join(KINDS)}")
     given = {key: value for key, value in fields.items() if value is not None}
-    around, problems = read({SOURCE: {**_around(operations, kind, given), kind: {name: given}}})
+    around, problems = read(
+        {SOURCE: _joined(_around(operations, kind, name, given), kind, name, given)}
+    )
     refuse(problems)
     one: dict[str, Any] = {kind: {name: getattr(around, kind)[name]}}
     if kind == "nodes":
         one |= {"racks": around.racks, "zones": around.zones}
-    wanted = Declarations(policy=operations.site.declarations.policy, **one)
-    return declare(operations.store, wanted, operations.clock(), test=test)
+    site = operations.site.declarations
+    claims = {**site.claims, **around.claims}
+    wanted = Declarations(policy=site.policy, conduits=site.conduits, claims=claims, **one)
+    return declare(operations.store, wanted, operations.clock(), test=test, whole=False)
 
 
 def desire(
@@ -96,17 +101,30 @@ def desire(
     return {**_told(True, f"{node} got the command {command}"), "changes": changes}
 
 
-def _around(operations: Operations, kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the places that a declaration may refer to, as the store has them."""
+def _around(
+    operations: Operations, kind: str, name: str, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what a declaration may refer to, as the store has it, and the networks that it must fit to."""
     if kind not in ("nodes", "racks", "networks"):
         return {}
-    racks = {
-        rack.name: {"zone": rack.zone, "height_u": rack.height_u}
-        for rack in operations.store.all_of(Rack)
-        if kind == "nodes" and rack.name == given.get("rack")
-    }
-    zones: dict[str, Any] = {zone.name: {} for zone in operations.store.all_of(Zone)}
-    return {"zones": zones, "racks": racks} if kind == "nodes" else {"zones": zones}
+    store = operations.store
+    found: dict[str, Any] = {"zones": {zone.name: {} for zone in store.all_of(Zone)}}
+    if kind != "racks":
+        found["racks"] = {
+            rack.name: {"zone": rack.zone, "height_u": rack.height_u} for rack in store.all_of(Rack)
+        }
+    if kind == "networks" or given.get("addresses"):
+        networks = [it for it in store.all_of(Network) if (kind, it.name) != ("networks", name)]
+        found["networks"] = {it.name: as_document(it) for it in networks}
+        conduits = operations.site.declarations.conduits.values()
+        found["conduits"] = {it.name: conduit_document(it) for it in conduits}
+    return found
+
+
+def _joined(
+    around: Mapping[str, Any], kind: str, name: str, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {**around, kind: {**around.get(kind, {}), name: given}}
 
 
 def _told(result: bool | None, comment: str) -> dict[str, Any]:

@@ -12,12 +12,14 @@ from hashlib import sha256
 from time import gmtime, strftime
 from typing import Any
 
+from racksalt.conductor.addresses import RETIRED, entry, named, settle
 from racksalt.conductor.decide import LANES, Decision, decide
 from racksalt.conductor.records import write_inventory
 from racksalt.conductor.view import Rules, View
 from racksalt.model.errors import IllegalEventError, NotFoundError, RacksaltError
 from racksalt.model.event import Entry, Event
 from racksalt.model.node import Boot, Nic, Node
+from racksalt.model.place import Network
 from racksalt.store.transaction import Transaction
 from racksalt.wire import NODE_ID
 
@@ -59,6 +61,7 @@ class _Batch:
     void: dict[str, set[str]] = field(default_factory=dict)
     put_boots: dict[tuple[str, int, str], Boot] = field(default_factory=dict)
     inventories: dict[str, dict[str, Any]] = field(default_factory=dict)
+    before: dict[str, Node] = field(default_factory=dict)
 
 
 def handle(tx: Transaction, events: Sequence[Event], rules: Rules, now: float) -> list[Outcome]:
@@ -75,6 +78,7 @@ def handle(tx: Transaction, events: Sequence[Event], rules: Rules, now: float) -
         boots=tx.boots(ids),
         hardware=tx.hardware(ids),
         versions={node.id: node.version for node in nodes.values()},
+        before=dict(nodes),
     )
     seen = tx.seen(event.id for event in events)
     outcomes = []
@@ -180,9 +184,16 @@ def _keep(batch: _Batch, decision: Decision, seq: int) -> None:
 
 def _write(batch: _Batch) -> None:
     tx = batch.tx
-    tx.append(batch.entries)
+    settling = _settling(batch)
+    networks = tx.all_of(Network) if settling else []
+    for name in settling:
+        batch.nodes[name] = named(batch.nodes[name], batch.rules.site(), networks)
     tx.add_nodes([batch.nodes[name] for name in batch.new])
     tx.put([nic for nics in batch.new.values() for nic in nics])
+    for node, inventory in batch.inventories.items():
+        write_inventory(tx, node, inventory, approved=batch.nodes[node].approved)
+    _settle(batch, settling, networks)
+    tx.append(batch.entries)
     tx.update_nodes(
         [(batch.nodes[n], batch.versions[n]) for n in batch.changed if n not in batch.new]
     )
@@ -191,8 +202,33 @@ def _write(batch: _Batch) -> None:
     tx.add_effects(batch.effects)
     tx.put(list(batch.put_boots.values()))
     tx.forget_boots([boot for name in batch.changed for boot in _outdated(batch, name)])
-    for node, inventory in batch.inventories.items():
-        write_inventory(tx, node, inventory, approved=batch.nodes[node].approved)
+
+
+def _settling(batch: _Batch) -> list[str]:
+    """Return the nodes whose addresses may change: those with new NICs, those let in, and those that left."""
+    found = []
+    for name in batch.changed:
+        node, before = batch.nodes[name], batch.before.get(name)
+        was_retired = before is not None and before.state == RETIRED
+        if node.state == RETIRED:
+            found += [] if was_retired else [name]
+            continue
+        let_in = was_retired or before is None or not before.approved
+        if (let_in or name in batch.inventories) and (
+            node.approved or name in batch.rules.site().nodes
+        ):
+            found.append(name)
+    return found
+
+
+def _settle(batch: _Batch, settling: Sequence[str], networks: Sequence[Network]) -> None:
+    """Hand out and take back addresses, and journal it."""
+    if not settling:
+        return
+    nodes = [batch.nodes[name] for name in settling]
+    for name, outcome in settle(batch.tx, nodes, batch.rules.site(), networks).items():
+        batch.seq += 1
+        batch.entries.append(entry(batch.seq, batch.now, batch.nodes[name], outcome))
 
 
 def _outdated(batch: _Batch, name: str) -> list[Boot]:

@@ -11,6 +11,7 @@ from racksalt.model.event import Event
 from racksalt.model.node import Boot, BootEnvironment, Hardware, Node
 from racksalt.psm.kernel import Facts, Machine
 from racksalt.psm.sequences import Sequences, Stage
+from racksalt.site.schema import Declarations
 
 Vouch = Callable[[Node, Event], bool]
 """The site's policy: may this discovered node go on without a person?"""
@@ -28,6 +29,8 @@ class Rules:
     goal: str = "commissioned"
     """Where machines that nobody declared are headed."""
     discovery_limit: int = 256
+    site: Callable[[], Declarations] = Declarations
+    """Gives what the site's files declare now: addresses of nodes, and conduits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from racksalt.model.node import Bmc
 from racksalt.model.place import Rack, Zone
 from racksalt.site.checks import check, normal
 from racksalt.site.fields import Section, parse
-from racksalt.site.networks import conduits, networks, with_nics
+from racksalt.site.networks import claims, conduits, networks, with_nics
 from racksalt.site.problems import SiteProblem, one_of
 from racksalt.site.schema import Declarations, NodeDeclaration, Policy
 from racksalt.site.stages import additions
@@ -35,16 +35,18 @@ def declare(documents: Mapping[str, Any]) -> tuple[Declarations, list[SiteProble
     """
     reader = _Reader(documents)
     sections = reader.sections
+    nodes = reader.nodes()
     declared = Declarations(
         zones=reader.things("zones", Zone),
         racks=reader.things("racks", Rack),
-        nodes=reader.nodes(),
+        nodes=nodes,
         networks=networks(sections["networks"]),
         conduits=conduits(sections["conduits"]),
         switches=switches(sections["switches"]),
         policy=reader.policy(),
         additions=additions(sections["stages"], sections["sequences"]),
         files=reader.files,
+        claims=claims(nodes.values()),
     )
     return declared, [*reader.problems, *check(declared)]
 

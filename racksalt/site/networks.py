@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 from racksalt.model.conduit import Alternative, Bond, Conduit
 from racksalt.model.place import Network, Range
 from racksalt.site.fields import Section, parse
+from racksalt.site.network_checks import address
+from racksalt.site.schema import NodeDeclaration
 
 
 def networks(sections: Mapping[str, Section]) -> dict[str, Network]:
@@ -62,6 +64,30 @@ def with_nics(where: Section) -> Section:
         return where
     lists = {name: [it] if isinstance(it, str) else it for name, it in addresses.items()}
     return replace(where, body={**where.body, "addresses": lists})
+
+
+def as_document(network: Network) -> dict[str, Any]:
+    """Return a network as a file would declare it."""
+    told = {key: value for key, value in asdict(network).items() if value is not None}
+    told["ranges"] = {it.pop("name"): it for it in told["ranges"]}
+    del told["name"]
+    return told
+
+
+def conduit_document(conduit: Conduit) -> list[dict[str, Any]]:
+    """Return a conduit as a file would declare it."""
+    return [asdict(it) for it in conduit.alternatives]
+
+
+def claims(nodes: Iterable[NodeDeclaration]) -> dict[str, str]:
+    """Return which node the files give each address to; what is no address is told elsewhere."""
+    found: dict[str, str] = {}
+    for node in nodes:
+        for text in (it for texts in node.addresses.values() for it in texts):
+            one = address(text)
+            if one is not None:
+                found.setdefault(str(one), node.id)
+    return found
 
 
 def _ranges(where: Section) -> tuple[Range, ...]:

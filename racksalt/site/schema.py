@@ -81,7 +81,8 @@ class Declarations:
     """All that the files under ``pillar/site/`` declare, by name.
 
     ``additions`` is what ``Sequences.extend`` takes: ``{"stages": {name: {...}}, "sequences": {name: [edit, …]}}``.
-    ``files`` maps (section, name) to the file that declares it.
+    ``files`` maps (section, name) to the file that declares it; ``claims`` each address that the files give to a node,
+    in its shortest form, to that node.
     """
 
     zones: dict[str, Zone] = field(default_factory=dict)
@@ -93,6 +94,7 @@ class Declarations:
     policy: Policy = field(default_factory=Policy)
     additions: dict[str, Any] = field(default_factory=dict)
     files: dict[tuple[str, str], str] = field(default_factory=dict)
+    claims: dict[str, str] = field(default_factory=dict)
 
     def known(self, section: str) -> set[str]:
         """Return the names that a section declares, also of things that do not parse."""

@@ -37,6 +37,7 @@ ELSEWHERE: dict[str, str] = {
     "racksalt/conductor/desired.py": "tests/functional/runners/test_racksalt_runner.py",
     "racksalt/adapters/salt_client.py": "tests/integration/test_salt_jobs.py",
     "racksalt/adapters/salt_runner.py": "tests/functional/runners/test_racksalt_runner.py",
+    "racksalt/store/addresses.py": "tests/unit/conductor/test_addresses.py",
     "racksalt/site/conduit_checks.py": "tests/unit/site/test_network_checks.py",
     "racksalt/site/range_checks.py": "tests/unit/site/test_network_checks.py",
     "racksalt/conductor/ports.py": "protocols and records: no code that could be wrong",
