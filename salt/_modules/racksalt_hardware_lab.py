@@ -18,9 +18,12 @@ def __virtual__():
     return False, "this is a real machine"
 
 
-def inventory():
+def inventory(lldp_s=0):
     """
     Return what the file says of the hardware.
+
+    lldp_s
+        nothing: a description has no cables to listen to
 
     CLI Example:
 

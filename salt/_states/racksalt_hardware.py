@@ -4,22 +4,26 @@ What a node's hardware must be like: inventoried, new enough, set up, tested, sa
 Each state compares before it acts and changes nothing in test mode.
 """
 
-from salt.exceptions import CommandExecutionError
 from salt.utils.versions import version_cmp
 
 
-def inventoried(name):
+def inventoried(name, lldp_s=5):
     """
     Hand the node's hardware back to racksalt.
+
+    lldp_s
+        how long to listen for switches at most, in seconds
 
     .. code-block:: yaml
 
         inventory:
-          racksalt_hardware.inventoried: []
+          racksalt_hardware.inventoried:
+            - lldp_s: 32
     """
-    found = __salt__["racksalt_hardware.inventory"]()
+    found = __salt__["racksalt_hardware.inventory"](lldp_s=lldp_s)
     disks, nics = len(found.get("disks") or ()), len(found.get("nics") or ())
-    comment = f"{found.get('vendor')} {found.get('product')}: {disks} disks, {nics} NICs"
+    unknown = f"; unknown: {', '.join(found['unknown'])}" if found.get("unknown") else ""
+    comment = f"{found.get('vendor')} {found.get('product')}: {disks} disks, {nics} NICs{unknown}"
     return {**_ret(name, True, comment), "data": {"inventory": found}}
 
 
@@ -95,31 +99,30 @@ def raid_present(name, arrays=None):
     return _ret(name, not missing, told if missing else f"{len(arrays or [])} arrays are there")
 
 
-def burned_in(name, cpu_s=60, memory_mib=256, disk_mib=64):
+def burned_in(name, load=None, **more):
     """
-    Processor, memory and disks hold up under load, and no disk says that it is failing.
+    Processor, memory, disks and network hold up under load, and no disk says that it is failing.
 
-    cpu_s, memory_mib, disk_mib
-        how long, how much
+    load
+        ``cpu_s``, ``memory_mib``, ``memory_s``, ``disk_s``, ``self_test_s``, ``network_mib``: how long
+        and how much, as ``racksalt_burn.run`` explains; each may also stand for itself
 
     .. code-block:: yaml
 
         burn_in:
           racksalt_hardware.burned_in:
-            - cpu_s: 3600
+            - load: {cpu_s: 3600, disk_s: 600}
     """
     failing = _failing_disks()
     if failing:
         return _ret(name, False, f"failing disks: {', '.join(failing)}")
+    asked_for = {**(load or {}), **more}
+    load = {key: value for key, value in asked_for.items() if not key.startswith("_")}
     if __opts__["test"]:
-        told = f"would load the CPU for {cpu_s} s, {memory_mib} MiB memory, {disk_mib} MiB disk"
-        return _ret(name, None, told)
-    results = {
-        "cpu": __salt__["racksalt_burn.cpu"](cpu_s),
-        "memory": __salt__["racksalt_burn.memory"](memory_mib),
-        **_disks(disk_mib),
-    }
-    bad = [f"{part}: {result}" for part, result in results.items() if not result["ok"]]
+        asked = ", ".join(f"{key} {value}" for key, value in sorted(load.items()))
+        return _ret(name, None, f"would load the machine: {asked or 'as usual'}")
+    results = __salt__["racksalt_burn.run"](**load)
+    bad = [f"{part}: {_told(result)}" for part, result in results.items() if not result["ok"]]
     comment = "; ".join(bad) or f"{', '.join(results)} held up"
     return {**_ret(name, not bad, comment), "data": {"burn_in": results}}
 
@@ -157,16 +160,10 @@ def _failing_disks():
     ]
 
 
-def _disks(mib):
-    """A virtual disk is a folder that can be written; a real one may hold data and is only read."""
-    if __salt__["racksalt_hardware.virtual"]():
-        try:
-            path = __salt__["racksalt_disk.target"]()
-            return {"disk": __salt__["racksalt_burn.folder"](path, mib)}
-        except (CommandExecutionError, OSError) as error:
-            return {"disk": {"ok": False, "error": str(error)}}
-    names = [disk["name"] for disk in __salt__["racksalt_hardware.inventory"]()["disks"]]
-    return {name: __salt__["racksalt_burn.device"](name, mib) for name in names}
+def _told(result):
+    return result.get("message") or ", ".join(
+        f"{key} {value}" for key, value in result.items() if isinstance(value, int)
+    )
 
 
 def _ret(name, result, comment, changes=None):

@@ -1,3 +1,6 @@
 # Reads the hardware; the conductor takes it from this job's result.
+# pillar: racksalt:stages:inventory = {lldp_s: 32}
+{% set want = salt["pillar.get"]("racksalt:stages:inventory", {}) %}
 inventory:
-  racksalt_hardware.inventoried: []
+  racksalt_hardware.inventoried:
+    - lldp_s: {{ want.get("lldp_s", 5) }}
