@@ -8,10 +8,12 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class ShareHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Puts ``salt/ states/ pillar/ conf/`` under ``racksalt/_share`` (see ``racksalt/share.py``)."""
+    """Puts ``salt/ states/ pillar/ conf/ recipes/`` under ``racksalt/_share`` (see ``racksalt/share.py``)."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Add the folders to a standard wheel."""
         if self.target_name == "wheel" and version == "standard":
-            for name in ("salt", "states", "pillar", "conf"):
+            for name in ("salt", "states", "pillar", "conf", "recipes"):
                 build_data["force_include"][name] = f"racksalt/_share/{name}"
+            # Images hold Salt in the versions that were tested.
+            build_data["force_include"]["constraints.txt"] = "racksalt/_share/constraints.txt"

@@ -14,8 +14,11 @@ import typer
 from racksalt import __version__
 from racksalt.bootstrap import App, open_app, settings_from
 from racksalt.cli_dhcp import dhcp, serve_dhcp
+from racksalt.cli_erase import erase_certificate, verify_certificate
+from racksalt.cli_image import image
 from racksalt.cli_output import print_history, print_nodes, print_run, print_why, show
 from racksalt.cli_qemu import lab_qemu
+from racksalt.cli_switch import switch
 from racksalt.model.errors import InvalidInputError, RacksaltError
 
 cli = typer.Typer(
@@ -33,7 +36,11 @@ psm = typer.Typer(help="The provisioning state machine.", no_args_is_help=True)
 for name, group in (("node", node), ("token", token), ("site", site), ("lab", lab), ("psm", psm)):
     cli.add_typer(group, name=name)
 cli.add_typer(dhcp, name="dhcp")
+cli.add_typer(image, name="image")
+cli.add_typer(switch, name="switch")
 cli.command("serve-dhcp")(serve_dhcp)
+cli.command("erase-certificate")(erase_certificate)
+cli.command("verify-certificate")(verify_certificate)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")]

@@ -119,7 +119,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     database: str = "sqlite:////var/lib/racksalt/racksalt.db"
     """``sqlite:///path`` or ``postgresql+psycopg://…``."""
     secrets: str = "/etc/racksalt/secrets"
-    """Folder, for its owner only: ``boot.key`` (made at first start) and ``bmc.yaml`` (BMC passwords)."""
+    """Folder, for its owner only: ``boot.key`` (made at first start), ``bmc.yaml`` (BMC passwords) and the
+    folder ``switches`` (their login keys and passwords)."""
     site: str = "/srv/racksalt/pillar"
     """The site's folder: layers (global, zone, rack, node) and declarations (site)."""
     simulated: str = ""

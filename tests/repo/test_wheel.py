@@ -13,7 +13,7 @@ import pytest
 
 from tests.support import source
 
-SHARED = ("salt", "states", "pillar", "conf")
+SHARED = ("salt", "states", "pillar", "conf", "recipes")
 
 
 @pytest.fixture(scope="module")

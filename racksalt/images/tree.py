@@ -1,0 +1,128 @@
+"""A root that is put together of finished parts, and the file formats it is packed into."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from racksalt.images import tools
+from racksalt.model.errors import ImageError
+
+
+class Tree:
+    """A folder that becomes an image. Parts are linked, not copied: never write to a file in place."""
+
+    def __init__(self, root: Path, log: Path) -> None:
+        self.root, self._log = root, log
+        root.parent.mkdir(parents=True, exist_ok=True)
+
+    def lay(self, part: Path, at: str = "") -> None:
+        """Link all of a part's files to below ``at``."""
+        into = self.root / at
+        into.mkdir(parents=True, exist_ok=True)
+        tools.run(["cp", "-al", "--remove-destination", f"{part}/.", str(into)], self._log)
+
+    def copy(self, part: Path, at: str = "") -> None:
+        """Copy the files of a folder of ours, owned by root; programs stay programs."""
+        for path in sorted(part.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                program = path.stat().st_mode & 0o111 != 0
+                where = Path(at) / path.relative_to(part)
+                self.write(str(where), path.read_bytes(), 0o755 if program else 0o644)
+
+    def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
+        """Put one file in place of whatever is there."""
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        target.write_bytes(content)
+        target.chmod(mode)
+
+    def link(self, path: str, to: str) -> None:
+        """Put a symbolic link in place of whatever is there."""
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        target.symlink_to(to)
+
+    def drop(self, globs: Iterable[str]) -> None:
+        """Leave out what these globs name."""
+        for pattern in globs:
+            for path in sorted(self.root.glob(pattern)):
+                if path.is_symlink() or path.is_file():
+                    path.unlink()
+                elif path.is_dir():
+                    shutil.rmtree(path)
+
+    def squashfs(self, target: Path, epoch: int) -> None:
+        """Pack into a squashfs with zstd. The level costs time here, none where it is read."""
+        program = [
+            "mksquashfs",
+            str(self.root),
+            str(target),
+            "-noappend",
+            "-no-progress",
+            "-no-xattrs",
+        ]
+        program += ["-comp", "zstd", "-Xcompression-level", "9", "-b", "256K"]
+        program += ["-mkfs-time", str(epoch), "-all-time", str(epoch)]
+        tools.run(program, self._log)
+
+    def ext4(self, target: Path, epoch: int, *, label: str, uuid: str, spare_mib: int) -> None:
+        """Pack into an ext4 file system, as small as its files and ``spare_mib`` allow."""
+        self._same_times(epoch)
+        size = _needed_mib(self.root) + spare_mib
+        target.unlink(missing_ok=True)
+        with target.open("wb") as file:
+            file.truncate(size * 2**20)
+        program = [
+            "mke2fs",
+            "-q",
+            "-F",
+            "-t",
+            "ext4",
+            "-L",
+            label,
+            "-U",
+            uuid,
+            "-m",
+            "1",
+            "-b",
+            "4096",
+        ]
+        # Room in the group descriptors for a disk of 16 TB: it grows to its disk while mounted.
+        program += ["-E", f"hash_seed={uuid},lazy_itable_init=1,root_owner=0:0,resize=4294967295"]
+        program += ["-O", "^metadata_csum_seed,^orphan_file", "-i", "16384", "-d", str(self.root)]
+        times = {"E2FSPROGS_FAKE_TIME": str(epoch), "SOURCE_DATE_EPOCH": str(epoch)}
+        tools.run([*program, str(target)], self._log, env=times)
+
+    def _same_times(self, epoch: int) -> None:
+        for folder, folders, files in os.walk(self.root):
+            for name in (*folders, *files):
+                path = os.path.join(folder, name)  # noqa: PTH118 - 30,000 paths
+                os.utime(path, (epoch, epoch), follow_symlinks=False)
+        os.utime(self.root, (epoch, epoch))
+
+
+def zstd(source: Path, target: Path, level: int, log: Path) -> None:
+    """Compress a file; all processors, and yet the same bytes at every build."""
+    # With -T0 the number of processors would not change the result; one thread (-T1) would.
+    tools.run(["zstd", "-q", "-f", f"-{level}", "-T0", str(source), "-o", str(target)], log)
+
+
+def _needed_mib(root: Path) -> int:
+    """Return what files need in blocks of 4 KiB, with inodes and the file system's own tables."""
+    used, count = 0, 0
+    seen: set[int] = set()
+    for folder, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            found = os.lstat(os.path.join(folder, name))  # noqa: PTH118 - see above
+            count += 1
+            if found.st_ino not in seen:
+                seen.add(found.st_ino)
+                used += -(-found.st_size // 4096) * 4096 or 4096
+    if not count:
+        raise ImageError(f"{root} is empty", "look at the build's log")
+    return int((used + count * 256) / 2**20 * 1.06) + 48
