@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
+from racksalt.conductor.certificates import Seal
 from racksalt.conductor.dispatch import Dispatcher
 from racksalt.conductor.enrolment import KeyCheck
 from racksalt.conductor.handle import Outcome
 from racksalt.conductor.ports import World
-from racksalt.conductor.sweeps import DeadlineSweep, JobSweep, KeySweep, PowerSweep, Sweep
+from racksalt.conductor.power_sweep import PowerSweep
+from racksalt.conductor.sweeps import DeadlineSweep, JobSweep, KeySweep, Sweep
 from racksalt.conductor.view import Rules
 from racksalt.conductor.writer import Writer
 from racksalt.model.errors import StoreError
@@ -44,11 +46,13 @@ class Conductor:
         world: World,
         settings: ConductorSettings,
         secret: bytes,
+        seal: Seal | None = None,
     ) -> None:
+        self.seal = seal
         self.store, self.rules, self.world, self.settings = store, rules, world, settings
         self.check = KeyCheck(store, world.clock, secret)
         self.writer = Writer(
-            store, rules, world.clock, batch=settings.batch, lease_s=settings.lease_s
+            store, rules, world.clock, batch=settings.batch, lease_s=settings.lease_s, seal=seal
         )
         self._dispatcher: Dispatcher | None = None
         self._sweeps: dict[str, Sweep] = {}
@@ -98,7 +102,14 @@ class Conductor:
         self.writer.leased = self._dispatcher.leased
         self._published = self.store.mark(PUBLISHED)
         tell, store, world = self.writer.note, self.store, self.world
-        power = PowerSweep(store, world, tell, lambda: self.rules().machine, settings.workers)
+        power = PowerSweep(
+            store,
+            world,
+            tell,
+            lambda: self.rules().machine,
+            settings.workers,
+            lambda: (self.writer.owner, store.conductors(world.clock() - SILENT_S)),
+        )
         jobs = JobSweep(store, world, tell, settings.job_lost_s)
         self._jobs = jobs
         self._keys = KeySweep(store, world, tell, self.check)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from racksalt.boot.tokens import key_sha256
-from racksalt.conductor.ports import JobRequest, Jobs, World
+from racksalt.conductor.ports import JobRequest, Jobs, Power, World
 from racksalt.conductor.writer import Result, Task
 from racksalt.model.errors import BmcError, BmcRefusedError
 from racksalt.model.event import Event, Source
@@ -108,7 +108,8 @@ def _given_up(task: Task, now: float, why: str) -> Result:
 def _cycle(world: World, task: Task, bmc: Bmc) -> Result:
     """Go one step: what an earlier try saw is in ``progress``, written before the next step is taken."""
     port, effect = world.power_of(bmc), task.effect
-    seen, was_off = port.observe(bmc), bool(effect.progress.get("off_seen"))
+    was_off = bool(effect.progress.get("off_seen"))
+    seen = port.observe(bmc) if was_off else _unless(port, bmc, "off")
     if seen == "on" and was_off:
         return Result(effect=effect, progress={"seen": seen})
     if seen == "on":
@@ -136,13 +137,19 @@ def _off(world: World, task: Task, bmc: Bmc) -> Result:
 
 def _until(world: World, task: Task, bmc: Bmc, wanted: str) -> Result:
     port = world.power_of(bmc)
-    seen = port.observe(bmc)
+    seen = _unless(port, bmc, wanted)
     if seen != wanted:
         port.on(bmc) if wanted == "on" else port.off(bmc)
         seen = port.observe(bmc)
     if seen == wanted:
         return Result(effect=task.effect, progress={"seen": seen})
     return Result(effect=task.effect, again_after_s=SETTLE_S)
+
+
+def _unless(port: Power, bmc: Bmc, idle: str) -> str:
+    """Return the power state; one that would leave nothing to do is read twice, for BMCs may be wrong for a moment."""
+    seen = port.observe(bmc)
+    return port.observe(bmc) if seen == idle else seen
 
 
 def revoke_key(world: World, tasks: Sequence[Task], _now: float) -> list[Result]:

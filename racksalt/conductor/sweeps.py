@@ -1,7 +1,7 @@
 """Looks at the world now and then, because nothing may depend on an event that arrived.
 
-Deadlines that passed, job results, pending keys, power states. Each sweep only hands in events; what is found twice has
-the same event id and counts once.
+Deadlines that passed, job results, pending keys; power states are in `power_sweep`. Each sweep only hands in events;
+what is found twice has the same event id and counts once.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from racksalt.conductor.certificates import erasure_of
 from racksalt.conductor.enrolment import KeyCheck
 from racksalt.conductor.ports import JobResult, World
-from racksalt.model.errors import BmcError, RacksaltError
+from racksalt.model.errors import RacksaltError
 from racksalt.model.event import Event
-from racksalt.model.node import Bmc, Node
-from racksalt.psm.kernel import Kind, Machine
+from racksalt.model.node import Node
 from racksalt.store import Store
 
 log = logging.getLogger(__name__)
@@ -208,6 +208,9 @@ def job_event(result: JobResult, at: float) -> Event:
     data: dict[str, Any] = {"jid": result.jid, "message": result.message}
     if result.data.get("inventory"):
         data["inventory"] = result.data["inventory"]
+    erasure = erasure_of(result.data)
+    if erasure:
+        data["erasure"] = erasure
     return Event(
         id=f"job:{result.jid}:{result.node}",
         node=result.node,
@@ -243,59 +246,3 @@ class KeySweep:
         found = self.check.refusals.few(self.check.events(pending, of=of))
         if found:
             self.tell(found)
-
-
-class PowerSweep:
-    """Asks every BMC for its power state; tells of changes, and of power that was lost in a busy state."""
-
-    def __init__(
-        self, store: Store, world: World, tell: Tell, machine: Callable[[], Machine], workers: int
-    ) -> None:
-        self.store, self.world, self.tell, self.machine = store, world, tell, machine
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="racksalt-power-sweep")
-
-    def __call__(self) -> None:
-        """One sweep over all BMCs; a dead BMC delays nobody."""
-        bmcs = {bmc.node: bmc for bmc in self.store.all_of(Bmc)}
-        wanted = [(node, bmcs[node.id]) for node in self.store.nodes() if node.id in bmcs]
-        for events in self._pool.map(lambda pair: self._one(*pair), wanted):
-            if events:
-                self.tell(events)
-
-    def _one(self, node: Node, bmc: Bmc) -> list[Event]:
-        try:
-            seen = self.world.power_of(bmc).observe(bmc)
-        except BmcError as error:
-            log.info("power of %s is not known: %s", node.id, error)
-            return []
-        busy = self.machine().states[node.state].kind is Kind.BUSY
-        if seen == node.power and not (busy and seen == "off"):
-            return []
-        if self.store.has_lane(node.id, "power") or self._moved_on(node):
-            # An effect of ours is at work: what was seen is a moment of it.
-            return []
-        now, events = self.world.clock(), []
-        if seen != node.power:
-            data: dict[str, Any] = {"power": seen, "noted": f"power is {seen}"}
-            events.append(_power_event(node, "power_observed", now, data))
-        if busy and seen == "off":
-            data = {
-                "boot": node.boot,
-                "message": "the BMC reports power off, and nobody switched it off",
-            }
-            events.append(_power_event(node, "power_lost", now, data))
-        return events
-
-    def _moved_on(self, node: Node) -> bool:
-        return self.store.node(node.id).version != node.version
-
-
-def _power_event(node: Node, name: str, at: float, data: dict[str, Any]) -> Event:
-    return Event(
-        id=f"{name}:{node.id}:{node.version}:{data.get('power', 'off')}",
-        node=node.id,
-        name=name,
-        at=at,
-        source="power",
-        data=data,
-    )

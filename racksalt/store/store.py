@@ -18,7 +18,7 @@ from racksalt.store.engine import WRITE, open_engine
 from racksalt.store.failures import told
 from racksalt.store.migrate import migrate
 from racksalt.store.rows import NOUNS, query, reader, values
-from racksalt.store.transaction import Transaction
+from racksalt.store.transaction import CONDUCTOR, Transaction
 
 Noun = TypeVar("Noun")
 PLACES = (Zone, Rack, Network)
@@ -176,6 +176,14 @@ class Store:
         with self.write() as tx:
             if not tx.change(t.marks, {"name": name}, value=value):
                 tx.insert(t.marks, [{"name": name, "value": value}])
+
+    def conductors(self, since: float) -> list[str]:
+        """Return the names of the conductors that have said since then that they live."""
+        name = t.marks.c.name
+        living = (name.startswith(CONDUCTOR), t.marks.c.value >= int(since))
+        with self.read() as connection:
+            found = connection.execute(select(name).where(*living).order_by(name)).scalars()
+            return [str(one)[len(CONDUCTOR) :] for one in found]
 
     def parts(self, noun: type[Noun], node: str) -> list[Noun]:
         """Return the node's rows of Hardware, Nic, Disk, Bmc, Address or Boot."""

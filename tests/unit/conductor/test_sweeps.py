@@ -14,13 +14,11 @@ from racksalt.conductor.sweeps import (
     DeadlineSweep,
     JobSweep,
     KeySweep,
-    PowerSweep,
     Sweep,
     job_event,
 )
-from racksalt.model.errors import AgentUnreachableError, BmcUnreachableError, StoreError
-from racksalt.psm.table import MACHINE
-from tests.support.builders import NOW, a_bmc, a_node
+from racksalt.model.errors import AgentUnreachableError, StoreError
+from tests.support.builders import NOW, a_node
 from tests.support.fakes import FakeWorld, wait_for
 
 JID = "20260101000000000001"
@@ -38,11 +36,10 @@ def told():
     return []
 
 
-def fill(store, *nodes, bmcs=()):
-    """Write nodes and BMCs."""
+def fill(store, *nodes):
+    """Write nodes."""
     with store.write() as tx:
         tx.add_nodes(list(nodes))
-        tx.put([a_bmc(name) for name in bmcs])
 
 
 def tell(told):
@@ -191,54 +188,6 @@ def test_one_kind_of_agent_that_is_away_hides_no_other(sqlite_store, world, told
     world.ports.jobs["salt"] = away
     JobSweep(sqlite_store, world.ports, tell(told), 20)()
     assert told == [("n2", "stage_succeeded")]
-
-
-def power_sweep(store, world, told):
-    """Return a power sweep of two workers."""
-    return PowerSweep(store, world.ports, tell(told), lambda: MACHINE, 2)
-
-
-def test_power_that_changed_is_told(sqlite_store, world, told):
-    """A quiet node that was switched off by hand is seen off, and nothing more."""
-    fill(
-        sqlite_store,
-        a_node("n1", "ready", power="on"),
-        a_node("n2", "ready", power="on"),
-        bmcs=["n1", "n2"],
-    )
-    world.power.of("n2").power = "on"
-    power_sweep(sqlite_store, world, told)()
-    assert told == [("n1", "power_observed")]
-
-
-def test_power_that_is_lost_in_a_busy_state_is_trouble(sqlite_store, world, told):
-    """Nobody switched it off: the node must be started again."""
-    fill(sqlite_store, a_node("n1", "installing", power="on", boot=2), bmcs=["n1"])
-    power_sweep(sqlite_store, world, told)()
-    assert told == [("n1", "power_observed"), ("n1", "power_lost")]
-
-
-def test_a_node_that_is_being_switched_is_left_alone(sqlite_store, world, told):
-    """Between off and on of our own doing, off is no news."""
-    fill(sqlite_store, a_node("n1", "installing", power="on"), bmcs=["n1"])
-    row = {"boot": 0, "args": {}, "progress": {}, "attempts": 0, "created_at": NOW, "not_before": 0}
-    with sqlite_store.write() as tx:
-        tx.add_effects([{"id": 1, "node": "n1", "lane": "power", "name": "power_cycle", **row}])
-    power_sweep(sqlite_store, world, told)()
-    assert told == []
-
-
-def test_a_dead_bmc_moves_nobody(sqlite_store, world, told):
-    """A BMC that does not answer says nothing about the server, and keeps nobody waiting."""
-    fill(
-        sqlite_store,
-        a_node("n1", "installing", power="on"),
-        a_node("n2", "ready"),
-        bmcs=["n1", "n2"],
-    )
-    world.power.of("n1").error = BmcUnreachableError("dead")
-    power_sweep(sqlite_store, world, told)()
-    assert told == [("n2", "power_observed")]
 
 
 def test_pending_keys_are_checked(sqlite_store, world, told):

@@ -1,0 +1,203 @@
+"""Asks every BMC for its power state, and believes what is contrary to the record only after it was said again.
+
+A BMC may be slow, dead, or wrong. A slow one keeps nobody waiting but itself; a dead one says nothing about its server;
+one reading is not yet an observation. Of several conductors each asks its share of the BMCs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, Literal
+
+from racksalt.conductor.ports import World
+from racksalt.model.errors import BmcError, RacksaltError
+from racksalt.model.event import Event
+from racksalt.model.node import Bmc, Node
+from racksalt.psm.kernel import Kind, Machine
+from racksalt.store import Store
+
+log = logging.getLogger(__name__)
+SLOW_S = 1.0
+"""A BMC that took longer than this for its last answer, or gave none, is asked apart from the quick ones."""
+LEAST_REPEATS, MOST_REPEATS = 2, 8
+"""How many further readings must agree: two, and two more for each time that this BMC contradicted itself."""
+REPEAT_PAUSE_S = 0.5
+"""How far apart these readings are."""
+ANSWER_S = 2.0
+"""How long the agent of a node that is said to be off is given to prove the contrary."""
+Tell = Callable[[Sequence[Event]], None]
+Reading = Literal["on", "off"]
+
+
+def share_of(owner: str, owners: Iterable[str], nodes: Iterable[str]) -> set[str]:
+    """Return which nodes are ``owner``'s to look at: each has one owner, and one that leaves moves only its own."""
+    all_owners = {owner, *owners}
+    return {node for node in nodes if max(all_owners, key=lambda one: _weight(one, node)) == owner}
+
+
+def _weight(owner: str, node: str) -> bytes:
+    return hashlib.blake2b(f"{owner} {node}".encode(), digest_size=8).digest()
+
+
+class PowerSweep:
+    """Tells of power that changed, and of power that was lost in a busy state."""
+
+    def __init__(
+        self,
+        store: Store,
+        world: World,
+        tell: Tell,
+        machine: Callable[[], Machine],
+        workers: int,
+        owner: Callable[[], tuple[str, Sequence[str]]] = lambda: ("", ()),
+    ) -> None:
+        self.store, self.world, self.tell, self.machine = store, world, tell, machine
+        self.owner = owner
+        self.pause_s = REPEAT_PAUSE_S
+        self._quick = ThreadPoolExecutor(workers, thread_name_prefix="racksalt-power-sweep")
+        self._apart = ThreadPoolExecutor(max(workers // 2, 1), thread_name_prefix="racksalt-apart")
+        self._busy: set[str] = set()
+        self._slow: set[str] = set()
+        self._contrary: dict[str, Reading] = {}
+        self._caught: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+
+    def __call__(self) -> None:
+        """One sweep over this conductor's share; returns when the quick ones have answered."""
+        bmcs = self._share({bmc.node: bmc for bmc in self.store.all_of(Bmc)})
+        nodes = [node for node in self.store.nodes() if node.id in bmcs]
+        looks = [self._start(node, bmcs[node.id]) for node in nodes]
+        wait([look for look in looks if look is not None])
+        with self._lock:
+            found, self._contrary = self._contrary, {}
+        if found:
+            self._judge([node for node in nodes if node.id in found], bmcs, found)
+
+    def _share(self, bmcs: dict[str, Bmc]) -> dict[str, Bmc]:
+        owner, others = self.owner()
+        mine = share_of(owner, others, bmcs) if others else set(bmcs)
+        return {node: bmc for node, bmc in bmcs.items() if node in mine}
+
+    # ------------------------------------------------------------ looking
+
+    def _start(self, node: Node, bmc: Bmc) -> Future[None] | None:
+        """Begin to ask a BMC; return what is worth waiting for. One that is still being asked is left alone."""
+        with self._lock:
+            if node.id in self._busy:
+                return None
+            self._busy.add(node.id)
+            slow = node.id in self._slow
+        look = (self._apart if slow else self._quick).submit(self._look, node, bmc)
+        return None if slow else look
+
+    def _look(self, node: Node, bmc: Bmc) -> None:
+        begun, seen = self.world.clock(), None
+        try:
+            seen = self.world.power_of(bmc).observe(bmc)
+        except BmcError as error:
+            log.info("power of %s is not known: %s", node.id, error)
+        except Exception:
+            # One broken adapter must not end the sweep of the others.
+            log.exception("power of %s could not be asked", node.id)
+        slow = seen is None or self.world.clock() - begun > SLOW_S
+        with self._lock:
+            self._busy.discard(node.id)
+            (self._slow.add if slow else self._slow.discard)(node.id)
+            if seen is not None and (seen != node.power or (seen == "off" and self._works(node))):
+                self._contrary[node.id] = seen
+
+    def _works(self, node: Node) -> bool:
+        return self.machine().states[node.state].kind is Kind.BUSY
+
+    # ------------------------------------------------------------ judging
+
+    def _judge(
+        self, nodes: Sequence[Node], bmcs: dict[str, Bmc], found: dict[str, Reading]
+    ) -> None:
+        """Tell of what was seen again, by the BMC, and is not disproved, by the node."""
+        free = [node for node in nodes if not self._is_ours(node)]
+        agreed = self._quick.map(
+            lambda node: self._agrees(node, bmcs[node.id], found[node.id]), free
+        )
+        sure = [node for node, same in zip(free, agreed, strict=True) if same]
+        lost = [node for node in sure if found[node.id] == "off" and self._works(node)]
+        alive = self._alive(lost)
+        now = self.world.clock()
+        for node in sure:
+            # Again: reading takes time, and a command may have come in between.
+            if not self._is_ours(node):
+                self.tell(_events(node, found[node.id], now, node in lost, node.id in alive))
+
+    def _is_ours(self, node: Node) -> bool:
+        """Whether what was seen may be a moment of our own doing, or is about an older state of the node."""
+        if self.store.has_lane(node.id, "power"):
+            return True
+        now = self.store.node(node.id)
+        return (now.state, now.boot, now.power) != (node.state, node.boot, node.power)
+
+    def _agrees(self, node: Node, bmc: Bmc, seen: Reading) -> bool:
+        repeats = min(LEAST_REPEATS * (1 + self._caught[node.id]), MOST_REPEATS)
+        for _ in range(repeats):
+            self._wake.wait(self.pause_s)
+            try:
+                again = self.world.power_of(bmc).observe(bmc)
+            except BmcError as error:
+                log.info("power of %s is not known for sure: %s", node.id, error)
+                return False
+            if again != seen:
+                self._caught[node.id] += 1
+                log.warning(
+                    "the BMC of %s says %s and %s in turn: not believed", node.id, seen, again
+                )
+                return False
+        return True
+
+    def _alive(self, nodes: Sequence[Node]) -> set[str]:
+        """Return those whose agent answers: a machine that answers is not off, whatever its BMC says."""
+        agents: dict[str, list[str]] = {}
+        for node in nodes:
+            agents.setdefault(node.agent, []).append(node.id)
+        found: set[str] = set()
+        for agent, names in agents.items():
+            jobs = self.world.jobs.get(agent)
+            try:
+                found |= jobs.answering(names, ANSWER_S) if jobs else set()
+            except RacksaltError as error:
+                log.info("agents of %s cannot be asked: %s", ", ".join(names[:5]), error)
+        return found
+
+
+def _events(node: Node, seen: Reading, now: float, lost: bool, alive: bool) -> list[Event]:
+    if alive:
+        message = "the BMC reports power off, but the node's agent answers: the BMC is not believed"
+        log.warning("%s: %s", node.id, message)
+        data: dict[str, Any] = {"noted": message}
+        return [_event(node, "power_observed", now, data, "doubted")]
+    found = []
+    if seen != node.power:
+        data = {"power": seen, "noted": f"power is {seen}"}
+        found.append(_event(node, "power_observed", now, data, seen))
+    if lost:
+        data = {
+            "boot": node.boot,
+            "message": "the BMC reports power off, and nobody switched it off",
+        }
+        found.append(_event(node, "power_lost", now, data, "off"))
+    return found
+
+
+def _event(node: Node, name: str, at: float, data: dict[str, Any], what: str) -> Event:
+    return Event(
+        id=f"{name}:{node.id}:{node.version}:{what}",
+        node=node.id,
+        name=name,
+        at=at,
+        source="power",
+        data=data,
+    )
