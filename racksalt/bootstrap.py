@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from racksalt.adapters.bmc_secrets import BmcSecrets
+from racksalt.adapters.erase_seal import EraseSeal
 from racksalt.adapters.ipmi import IpmiPower
 from racksalt.adapters.redfish import RedfishPower
 from racksalt.adapters.secret_files import Secrets, open_secrets
@@ -149,7 +150,12 @@ def open_app(
     site = Site(SiteFolder(settings.site))
     rules = SiteRules(settings, site, store)
     conductor = Conductor(
-        store, rules, world or _world(settings, salt_opts), settings.conductor, secrets.boot
+        store,
+        rules,
+        world or _world(settings, salt_opts),
+        settings.conductor,
+        secrets.boot,
+        EraseSeal(secrets.erasure),
     )
     operations = Operations(conductor, site, Access(store, time.time, secrets.pepper))
     return App(settings, secrets, store, site, rules, conductor, operations)

@@ -18,10 +18,14 @@ BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """``boot`` derives boot tokens, ``pepper`` keys the hashes of API tokens; both come from one file."""
+    """``boot`` derives boot tokens, ``pepper`` keys the hashes of API tokens, ``erasure`` signs erase certificates.
+
+    All come from one file.
+    """
 
     boot: bytes
     pepper: bytes
+    erasure: bytes
 
     def __repr__(self) -> str:
         return "<Secrets>"
@@ -50,7 +54,11 @@ def open_secrets(folder: str | Path) -> Secrets:
         raise SettingsError(
             f"{path}: holds {len(root)} bytes, {BYTES} are needed", "restore it from your backup"
         )
-    return Secrets(boot=_derived(root, b"boot"), pepper=_derived(root, b"token"))
+    return Secrets(
+        boot=_derived(root, b"boot"),
+        pepper=_derived(root, b"token"),
+        erasure=_derived(root, b"erase certificate"),
+    )
 
 
 def _make(path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from racksalt.conductor.access import Access, Principal
+from racksalt.conductor.certificates import Seal, as_dict, parse
 from racksalt.conductor.conductor import Conductor
 from racksalt.conductor.declare import declare
 from racksalt.conductor.planning import plan_hash, plan_node, refusal
@@ -21,6 +22,7 @@ from racksalt.model.errors import (
     InvalidInputError,
     NotFoundError,
     RacksaltError,
+    SettingsError,
 )
 from racksalt.model.event import Entry, Event
 from racksalt.model.node import Address, Bmc, Disk, Hardware, Nic, Node
@@ -28,6 +30,7 @@ from racksalt.psm.table import COMMANDS
 from racksalt.site.schema import Place
 from racksalt.site.secrets import shown
 from racksalt.site.site import Site
+from racksalt.store.certificates import certificates
 from racksalt.store.rows import values
 
 
@@ -72,6 +75,30 @@ class Operations:
         if not found and before is None:
             self.store.node(node)
         return [values(entry) for entry in found]
+
+    def erase_certificates(self, node: str, limit: int = 20) -> list[dict[str, Any]]:
+        """Return a node's signed erase certificates, newest first, each checked now; of retired nodes, too."""
+        found = certificates(self.store, node, limit)
+        if not found:
+            self.store.node(node)
+        return [as_dict(one, self._seal()) for one in found]
+
+    def check_certificate(self, told: Any) -> dict[str, Any]:
+        """Say whether a certificate that somebody holds is what this site signed: ``{"good", "problem", "erasure"}``.
+
+        Raises:
+            InvalidInputError: it is no certificate at all.
+        """
+        try:
+            held = as_dict(parse(told), self._seal())
+        except ValueError as error:
+            hint = "hand in what `racksalt erase-certificate NODE --json` printed, one of the list"
+            raise InvalidInputError(f"this is no erase certificate: {error}", hint) from None
+        return {name: held[name] for name in ("good", "problem", "erasure")}
+
+    def erase_key(self) -> str:
+        """Return the public key (PEM) with which anybody can check this site's erase certificates."""
+        return self._seal().public
 
     def replay(self) -> dict[str, str]:
         """Return each node's state as the journal alone tells it.
@@ -197,6 +224,11 @@ class Operations:
         return self.access.principal(bearer)
 
     # Inside.
+
+    def _seal(self) -> Seal:
+        if self.conductor.seal is None:
+            raise SettingsError("erase certificates are not signed here", "no key was handed in")
+        return self.conductor.seal
 
     def _place(self, node: str) -> tuple[str | None, str | None]:
         try:

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from racksalt.conductor.certificates import Seal, certify
 from racksalt.conductor.handle import Outcome, handle
 from racksalt.conductor.ports import Clock
 from racksalt.conductor.view import Rules
@@ -66,7 +67,9 @@ class Writer:
         lease_s: float = 60,
         leased: Callable[[list[Task]], None] | None = None,
         room: Callable[[], int] = lambda: 1 << 30,
+        seal: Seal | None = None,
     ) -> None:
+        self.seal = seal
         self.room = room
         self.store, self.rules, self.clock = store, rules, clock
         self.batch, self.owner, self.lease_s, self.leased = batch, owner, lease_s, leased
@@ -162,7 +165,9 @@ class Writer:
         told = [event for result in results for event in result.events]
         with self.store.write() as tx:
             taken = tx.inbox_take(inbox) if leased and inbox else []
-            outcomes = handle(tx, [*events, *told, *taken], self.rules(), now)
+            every = [*events, *told, *taken]
+            outcomes = handle(tx, every, self.rules(), now)
+            certify(tx, every, outcomes, self.seal)
             _settle(tx, results, now)
             if leased and room > 0:
                 tasks = _tasks(tx, tx.lease(self.owner, now, self.lease_s, room))

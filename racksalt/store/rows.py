@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Row, Select, Table, select
 
+from racksalt.model.certificate import EraseCertificate
 from racksalt.model.event import Effect, Entry, Event
 from racksalt.model.hardware import BurnResult, Facts, PlaceProposal
 from racksalt.model.node import Address, Bmc, Boot, Disk, Hardware, Nic, Node
@@ -28,6 +29,7 @@ NOUNS: dict[type[Any], Table] = {
     Address: t.addresses,
     Boot: t.boots,
     Entry: t.journal,
+    EraseCertificate: t.erase_certificates,
     Facts: t.facts,
     PlaceProposal: t.place_proposals,
     BurnResult: t.burn_results,

@@ -301,6 +301,18 @@ tokens = Table(
     Column("revoked_at", Float),
     Column("last_used_at", Float),
 )
+erase_certificates = Table(
+    "erase_certificates",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("node", String(253), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("signature", String(128), nullable=False),
+    Column("key", String(64), nullable=False),
+    Index(None, "node", "seq"),
+)
 marks = Table(
     "marks",
     metadata,
