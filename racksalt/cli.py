@@ -16,7 +16,6 @@ from racksalt.bootstrap import App, open_app, settings_from
 from racksalt.cli_dhcp import dhcp, serve_dhcp
 from racksalt.cli_erase import erase_certificate, verify_certificate
 from racksalt.cli_image import image
-from racksalt.cli_erase import erase_certificate, verify_certificate
 from racksalt.cli_output import print_history, print_nodes, print_run, print_why, show
 from racksalt.cli_qemu import lab_qemu
 from racksalt.cli_switch import switch
