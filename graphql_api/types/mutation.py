@@ -25,36 +25,33 @@ from graphql_api.types.scalars import (
 from graphql_api.types.topology import Node
 
 
+@strawberry.input
+class Selection:
+    """What every command takes: the nodes meant, and how sure the caller is."""
+
+    nodes: list[strawberry.ID] | None = None
+    filter: NodeFilter | None = None
+    dry_run: bool = False
+    idempotency_key: str | None = strawberry.field(
+        default=None, description="The same key again has no second effect."
+    )
+    plan_hash: str | None = strawberry.field(
+        default=None, description="The hash of a plan; another plan by now is a Conflict."
+    )
+
+
 @strawberry.input(description="Which nodes to switch, and how. Give nodes or filter, not both.")
-class PowerInput:
+class PowerInput(Selection):
     """The input of setPower."""
 
     action: PowerAction
-    nodes: list[strawberry.ID] | None = None
-    filter: NodeFilter | None = None
-    dry_run: bool = False
-    idempotency_key: str | None = strawberry.field(
-        default=None, description="The same key again has no second effect."
-    )
-    plan_hash: str | None = strawberry.field(
-        default=None, description="The hash of a plan; another plan by now is a Conflict."
-    )
 
 
 @strawberry.input(description="Which nodes to command. Give nodes or filter, not both.")
-class NodeCommandInput:
+class NodeCommandInput(Selection):
     """The input of nodeCommand."""
 
     command: NodeCommand
-    nodes: list[strawberry.ID] | None = None
-    filter: NodeFilter | None = None
-    dry_run: bool = False
-    idempotency_key: str | None = strawberry.field(
-        default=None, description="The same key again has no second effect."
-    )
-    plan_hash: str | None = strawberry.field(
-        default=None, description="The hash of a plan; another plan by now is a Conflict."
-    )
     goal: Goal | None = strawberry.field(
         default=None, description="Where COMMISSION shall lead; READY unless given."
     )
