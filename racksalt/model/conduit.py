@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 from racksalt.model.errors import InvalidInputError
 
 _PATTERN: Final = re.compile(
-    r"^(?P<before>[?+-]?)(?:(?P<any>any)|(?P<speed>\d{1,6}(?:\.\d)?)(?P<unit>[mg])(?P<after>[?+-]?))(?P<place>\d{1,3})$"
+    r"^(?P<before>[?+-]?)(?:(?P<any>any)|(?P<speed>\d{1,6}(?:\.\d)?)(?P<unit>[mg])(?P<after>[?+-]?))(?P<place>\d{1,3})\Z"
 )
 _DIGITS: Final = re.compile(r"(\d+)")
 HINT: Final = "write speed and position such as 10g1, +1g2 (at least) or any1"
@@ -35,7 +35,12 @@ class Port(Protocol):
 
     @property
     def name(self) -> str:
-        """The kernel's name, which follows the PCI path (``enp5s0f1``)."""
+        """The kernel's name."""
+        ...
+
+    @property
+    def pci(self) -> str | None:
+        """The PCI address (``0000:05:00.1``), None where there is none."""
         ...
 
     @property
@@ -92,6 +97,7 @@ class Expected:
 
     name: str
     speed_mbps: int | None
+    pci: str | None = None
 
 
 def parse_pattern(text: str) -> Pattern:
@@ -114,8 +120,12 @@ def parse_pattern(text: str) -> Pattern:
 
 
 def in_order(ports: Sequence[P]) -> list[P]:
-    """Return the NICs by position: in the order of their names, numbers within them by value (eth2 before eth10)."""
-    return sorted(ports, key=lambda port: (_natural(port.name), port.name))
+    """Return the NICs by position: by PCI address, then by name, numbers within it by value (eth2 before eth10)."""
+    return sorted(ports, key=_position)
+
+
+def _position(port: Port) -> tuple[Any, ...]:
+    return port.pci is None, port.pci or "", _natural(port.name), port.name
 
 
 def pick(pattern: Pattern, ordered: Sequence[P]) -> P | None:

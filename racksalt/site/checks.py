@@ -15,9 +15,9 @@ from racksalt.site.schema import Declarations, NodeDeclaration
 from racksalt.site.switches import check_switches
 from racksalt.wire import NODE_ID
 
-_MAC = re.compile(r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
-_NAME: Final = re.compile(r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$")
-_SECRET_NAME: Final = re.compile(r"^file:[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+_MAC = re.compile(r"^([0-9a-f]{2}:){5}[0-9a-f]{2}\Z")
+_NAME: Final = re.compile(r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?\Z")
+_SECRET_NAME: Final = re.compile(r"^file:[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 _NAME_HINT: Final = "use lower-case letters, digits, dots and hyphens"
 
 

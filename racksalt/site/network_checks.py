@@ -17,9 +17,9 @@ Subnet = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 FAMILIES: Final = (4, 6)
 _DOMAIN: Final = re.compile(
-    r"^(?=.{1,200}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+    r"^(?=.{1,200}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z"
 )
-_INTERFACE: Final = re.compile(r"^[a-zA-Z][a-zA-Z0-9_-]{0,14}$")
+_INTERFACE: Final = re.compile(r"^[a-zA-Z][a-zA-Z0-9_-]{0,14}\Z")
 _LEAST_MTU, _LEAST_MTU_V6, _MOST_MTU = 576, 1280, 9216
 
 
@@ -36,7 +36,7 @@ def check_networks(site: Declarations) -> Iterator[SiteProblem]:
 def subnet_of(network: Network, version: int) -> Subnet | None:
     """Return a network's subnet of a family; None if there is none, or it is written wrongly."""
     cidr = getattr(network, f"cidr_v{version}")
-    if cidr is None or "/" not in cidr:
+    if cidr is None or "/" not in cidr or "%" in cidr:
         return None
     try:
         found = ip_interface(cidr).network
@@ -57,9 +57,9 @@ def edges(subnet: Subnet) -> set[Address]:
 
 
 def address(text: str) -> Address | None:
-    """Return the address that a text is, None if it is none."""
+    """Return the address that a text is, None if it is none. A zone (``%eth0``) is the reader's own, not a site's."""
     try:
-        return ip_address(text)
+        return None if "%" in text else ip_address(text)
     except ValueError:
         return None
 
@@ -151,7 +151,7 @@ def _subnet(
         yield say(f"{cidr!r} is no subnet", "write address/length such as 10.0.0.0/24")
         return
     subnet: Subnet = interface.network
-    if "/" not in cidr or subnet.version != version:
+    if "/" not in cidr or "%" in cidr or subnet.version != version:
         yield say(f"{cidr!r} is no IPv{version} subnet", "write address/length")
     elif interface.ip != subnet.network_address:
         yield say(f"{cidr} has host bits set", f"the subnet is {subnet}")

@@ -10,7 +10,18 @@ from racksalt.site.site import Site
 
 OWN: Final = "racksalt"
 """The key of what racksalt itself reads: a node's own facts, and beside them what layers say, e.g. of stages."""
-FACTS: Final = ("node", "zone", "rack", "position_u", "state", "roles", "networks", "fqdn", "disks")
+FACTS: Final = (
+    "node",
+    "zone",
+    "rack",
+    "position_u",
+    "state",
+    "roles",
+    "networks",
+    "network",
+    "fqdn",
+    "disks",
+)
 """The facts below that key. They come from the store; layer files may not set them."""
 
 
@@ -20,6 +31,7 @@ class NodeFacts:
 
     ``addresses`` maps a network's name to the node's own addresses on it. ``disks`` are those that its inventory
     has, and with it every plan that a person reviewed: {name, serial, wwn, size_gb}; None where they do not matter.
+    ``network`` is how its own system sets up its NICs (``racksalt.network.conduits``), None while they are unknown.
     """
 
     zone: str | None = None
@@ -30,6 +42,7 @@ class NodeFacts:
     addresses: Mapping[str, Sequence[str]] = field(default_factory=dict)
     fqdn: str | None = None
     disks: Sequence[Mapping[str, Any]] | None = None
+    network: Mapping[str, Any] | None = None
 
 
 Lookup = Callable[[str], NodeFacts | None]
@@ -58,16 +71,18 @@ def pillar_for(minion_id: str, site: Site, lookup: Lookup) -> dict[str, Any]:
     }
     if facts.fqdn is not None:
         pillar[OWN]["fqdn"] = facts.fqdn
+    if facts.network is not None:
+        pillar[OWN]["network"] = dict(facts.network)
     if facts.disks is not None:
         pillar[OWN]["disks"] = [dict(disk) for disk in facts.disks]
     return pillar
 
 
 def _networks(site: Site, facts: NodeFacts) -> dict[str, dict[str, Any]]:
-    """Return the networks that reach the node's zone, with its own addresses on them."""
+    """Return the networks that reach the node, with its own addresses on them."""
     found = {}
     for network in site.declarations.networks.values():
-        if network.zone is not None and network.zone != facts.zone:
+        if not network.reaches(facts.zone, facts.rack):
             continue
         fields = ("purpose", "vlan", "cidr_v4", "cidr_v6", "gateway_v4", "gateway_v6")
         about = {name: getattr(network, name) for name in fields}

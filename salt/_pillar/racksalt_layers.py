@@ -34,7 +34,7 @@ def ext_pillar(minion_id, pillar, **_settings):  # noqa: ARG001
         from racksalt.site.pillar import pillar_for
 
         app = shared_app(__opts__)
-        return pillar_for(minion_id, app.site, facts_from(app.store))
+        return pillar_for(minion_id, app.site, facts_from(app.store, app.site))
     except Exception:
         log.exception("no pillar for %s", minion_id)
         raise CommandExecutionError("racksalt has no pillar for it; see the master's log") from None

@@ -7,7 +7,10 @@ import shutil
 
 def test_each_minion_gets_its_own_layers_and_facts(master):
     """The whole pillar as Salt compiles it: merged values and the node's own facts."""
-    assert master.compile("n1") == {
+    pillar = master.compile("n1")
+    (nic,) = pillar["racksalt"].pop("network")["interfaces"]
+    assert (nic["name"], nic["dhcp"]) == ("nic0", True)
+    assert pillar == {
         "ntp": {"servers": ["10.1.0.1"]},
         "only": "layers",
         "racksalt": {
