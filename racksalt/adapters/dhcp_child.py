@@ -37,12 +37,22 @@ def program(name: str, package: str) -> str:
 
 
 class Child:
-    """One server. ``mark`` is an argument that only this server's command line has: by it an orphan is found."""
+    """One server.
+
+    ``mark`` is an argument that only this server's command line has: by it an orphan is found. ``ready`` is what the
+    server prints once it serves.
+    """
 
     def __init__(
-        self, argv: Sequence[str], *, mark: str, environment: Mapping[str, str] | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        mark: str,
+        ready: str,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        self._argv, self._mark = list(argv), mark
+        self._argv, self._mark, self._ready = list(argv), mark, ready
+        self._up = threading.Event()
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[str] | None = None
         self._lines: deque[str] = deque(maxlen=UNREAD_LINES)
@@ -74,7 +84,17 @@ class Child:
             errors="replace",
         )
         self._since = time.monotonic()
-        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+        self._up = threading.Event()
+        arguments = (self._process, self._up)
+        threading.Thread(target=self._read, args=arguments, daemon=True).start()
+
+    def is_up(self, limit_s: float) -> bool:
+        """Wait until the server serves; return whether it does."""
+        until = time.monotonic() + limit_s
+        while not self._up.wait(0.02):
+            if self.pid is None or time.monotonic() > until:
+                return False
+        return True
 
     def stop(self) -> None:
         """End the server: asked first, then made to."""
@@ -115,10 +135,12 @@ class Child:
         """Return what it said last."""
         return self.last[-1] if self.last else "it said nothing"
 
-    def _read(self, process: subprocess.Popen[str]) -> None:
+    def _read(self, process: subprocess.Popen[str], up: threading.Event) -> None:
         assert process.stdout is not None
         with process.stdout as stream:
             for line in stream:
+                if self._ready in line:
+                    up.set()
                 self._lines.append(line.rstrip("\n"))
                 self.last.append(line.rstrip("\n"))
 

@@ -19,9 +19,10 @@ from racksalt.adapters.dhcp_links import all_links, chosen
 from racksalt.adapters.dnsmasq_check import Checker
 from racksalt.adapters.dnsmasq_log import Listener
 from racksalt.model.errors import DhcpError
-from racksalt.network.dhcp import Host, Lease, Note, Wanted
+from racksalt.model.place import Range
+from racksalt.network.dhcp import Host, Lease, Note, Wanted, discovery
 from racksalt.network.dnsmasq import Link, host_lines, main_file, name_lines, option_lines
-from racksalt.network.leases import leases_of_others, read_leases, server_duid
+from racksalt.network.leases import read_leases, server_duid, stale
 from racksalt.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -55,13 +56,14 @@ class Dnsmasq:
         self._folder.open()
         conf = f"--conf-file={self._folder.root / MAIN}"
         argv = [path, "--keep-in-foreground", "--log-facility=-", conf]
-        self.child = Child(argv, mark=conf)
+        self.child = Child(argv, mark=conf, ready="started, version")
         self._checker = Checker(path, self._folder)
         self._listener = Listener(self._server_duid)
         self._hosts: dict[str, Host] | None = None
         self._served: frozenset[str] = frozenset()
         self._main = self._folder.read(MAIN)
         self._owners: dict[str, str] = {}
+        self._ranges: list[Range] = []
         self._restart_due = False
         self._started_at = 0.0
         self._live = 0
@@ -88,6 +90,12 @@ class Dnsmasq:
             self._main = main
         self._hosts, self._served = hosts, wanted.served()
         self._owners = {h.address: h.mac for host in hosts.values() for h in host.held if h.mac}
+        self._ranges = [
+            one
+            for network in wanted.networks
+            for family in (4, 6)
+            for one in discovery(network, family)
+        ]
         self._listener.know(wanted, links, refused)
         self._live += len(changes.write)
         self._restart_due |= changes.restart
@@ -134,25 +142,25 @@ class Dnsmasq:
 
     def _start(self) -> None:
         self.child.stop()
-        self._drop_leases_of_others()
+        self._drop_stale_leases()
         self._restart_due, self._live = False, 0
         self._started_at = time.monotonic()
         self.child.start()
-        until = time.monotonic() + START_S
-        while not any("started, version" in line for line in list(self.child.last)):
-            if self.child.pid is None or time.monotonic() > until:
-                tail = self.child.tail()
-                self.child.stop()
-                raise DhcpError(f"dnsmasq does not start: {tail}", _remedy(tail))
-            time.sleep(0.01)
+        if not self.child.is_up(START_S):
+            tail = self.child.tail()
+            self.child.stop()
+            raise DhcpError(f"dnsmasq does not start: {tail}", _remedy(tail))
 
-    def _drop_leases_of_others(self) -> None:
-        """Take out leases on addresses that other NICs have now: dnsmasq would honour them to their end."""
+    def _drop_stale_leases(self) -> None:
+        """Take out leases on addresses that are no more their holders': dnsmasq would honour them to their end."""
         lines = (self._folder.read(LEASES) or "").splitlines(keepends=True)
-        strange = leases_of_others(lines, self._owners)
-        if strange:
-            log.warning("dropping %d leases on addresses that other NICs have now", len(strange))
-            self._folder.write(LEASES, "".join(line for line in lines if line not in strange))
+        gone = stale(lines, self._owners, self._ranges)
+        if gone:
+            log.warning("dropping %d leases whose reservations are gone", len(gone))
+            self._folder.write(LEASES, "".join(line for line in lines if line not in gone))
+
+    def _server_duid(self) -> str | None:
+        return server_duid((self._folder.read(LEASES) or "").splitlines())
 
 
 def texts(host: Host, served: frozenset[str]) -> dict[str, str]:

@@ -35,14 +35,16 @@ class Checker:
                 for line in text.splitlines()
                 if not name.startswith("names.d/") and name.partition("/")[2] not in found
             ]
-            said = self._said(main + test_file(line for _, line in lines))
+            text = main + test_file(line for _, line in lines)
+            said = self._said(text)
             if said is None:
                 return found
             where = _WHERE.search(said)
             number = int(where[2]) - main.count("\n") if where else 0
             if where is None or number < 1 or len(found) >= MOST_REFUSED:
+                line = text.splitlines()[int(where[2]) - 1] if where else ""
                 raise DhcpError(
-                    f"dnsmasq refuses the generated file: {said}",
+                    f"dnsmasq refuses the generated line {line!r}: {where[1] if where else said}",
                     "the files in use are unchanged; mend what it names in settings or site",
                 )
             found[lines[number - 1][0]] = where[1]

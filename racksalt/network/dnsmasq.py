@@ -111,7 +111,8 @@ def tag_of(host: Host) -> str:
 
 def hexadecimal(text: str) -> str:
     """Return a text as bytes between colons; the colon after a single one keeps it from being read as a number."""
-    return ":".join(f"{byte:02x}" for byte in text.encode()) + (":" if len(text) == 1 else "")
+    found = text.encode()
+    return ":".join(f"{byte:02x}" for byte in found) + (":" if len(found) == 1 else "")
 
 
 def test_file(lines: Iterable[str]) -> str:
@@ -157,6 +158,8 @@ def _dhcp(wanted: Wanted, dhcp: Dhcp) -> Iterator[str]:
     yield f"dhcp-optsdir={dhcp.folder}/options.d"
     # The detailed log says which subnet a request was for: without it an exhausted pool has no name.
     yield from ("log-dhcp", "dhcp-authoritative")
+    # A probe of an address takes up to three seconds in which nobody else is served: too long for a rack at once.
+    yield "no-ping"
     # One machine shows itself under several client ids on its way: firmware, iPXE, installer, system.
     yield "dhcp-ignore-clid"
     # What a client calls itself must not get into DNS.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Literal
 
-from racksalt.network.dhcp import Lease
+from racksalt.model.place import Range
+from racksalt.network.dhcp import Lease, leases_in
 
 _LINE = re.compile(r"^dnsmasq(?:-\w+)?\[\d+\]: (?:(\d+) )?(.*)$")
 _SUBNET = re.compile(r"available DHCP(?:v6)? subnet: ([0-9a-fA-F:.]+)/")
@@ -114,11 +115,22 @@ def server_duid(lines: Iterable[str]) -> str | None:
     return None
 
 
-def leases_of_others(lines: Iterable[str], owners: Mapping[str, str]) -> set[str]:
-    """Return the lines of IPv4 leases on addresses that are reserved (``owners``: address -> MAC) for another MAC."""
-    return {
-        line
-        for line in lines
-        for lease in read_leases([line])
-        if lease.iaid is None and owners.get(lease.address, lease.client) != lease.client
-    }
+def stale(lines: Iterable[str], owners: Mapping[str, str], ranges: Sequence[Range]) -> set[str]:
+    """Return the lines of leases that their holders have no right to any more.
+
+    Args:
+        lines: of dnsmasq's lease file.
+        owners: MAC by reserved address. An IPv6 lease has no MAC: anybody holds a reserved address rightly.
+        ranges: those for machines that nobody knows.
+    """
+    found = set()
+    for line in lines:
+        for lease in read_leases([line]):
+            owner = owners.get(lease.address)
+            if owner is None:
+                right = any(leases_in(one, [lease]) for one in ranges)
+            else:
+                right = lease.iaid is not None or owner == lease.client
+            if not right:
+                found.add(line)
+    return found

@@ -52,13 +52,11 @@ def zones_of(networks: Iterable[Network]) -> list[str]:
 
 
 def reverse_zones(cidr: str) -> Iterator[str]:
-    """Yield the reverse zones (RFC 1035 section 3.5, RFC 3596 section 2.5) that cover a subnet exactly."""
+    """Yield the reverse zones (RFC 1035 section 3.5, RFC 3596 section 2.5) that cover a subnet exactly; of a part of one, none."""
     subnet = ip_network(cidr, strict=False)
     step = 8 if isinstance(subnet, IPv4Network) else 4
     end = min(-(-subnet.prefixlen // step) * step, subnet.max_prefixlen - step)
-    if end <= subnet.prefixlen:
-        yield _zone(subnet, subnet.prefixlen // step)
-    elif 2 ** (end - subnet.prefixlen) <= MOST_ZONES:
+    if end >= subnet.prefixlen and 2 ** (end - subnet.prefixlen) <= MOST_ZONES:
         for part in subnet.subnets(new_prefix=end):
             yield _zone(part, end // step)
 

@@ -40,6 +40,12 @@ ELSEWHERE: dict[str, str] = {
     "racksalt/store/addresses.py": "tests/unit/conductor/test_addresses.py",
     "racksalt/site/conduit_checks.py": "tests/unit/site/test_network_checks.py",
     "racksalt/site/range_checks.py": "tests/unit/site/test_network_checks.py",
+    "racksalt/adapters/dhcp_links.py": "tests/integration/test_dhcp.py",
+    "racksalt/adapters/dnsmasq.py": "tests/integration/test_dhcp.py",
+    "racksalt/adapters/dnsmasq_log.py": "tests/integration/test_dhcp.py",
+    "racksalt/cli_dhcp.py": "tests/integration/test_dhcp.py",
+    "racksalt/dhcp_view.py": "tests/integration/test_dhcp.py",
+    "racksalt/model/reservation.py": "fields only: no code that could be wrong",
     "racksalt/conductor/ports.py": "protocols and records: no code that could be wrong",
 }
 
