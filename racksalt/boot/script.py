@@ -35,6 +35,7 @@ _URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/%?=,:@+\-&]*)?"
 _WORD = re.compile(r"[A-Za-z0-9_.,:=/@+%\-]+")
 _MASTER = re.compile(r"([A-Za-z0-9.\-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
 _FINGER = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){15,63}")
+_MAC = re.compile(r"[0-9a-f]{2}(-[0-9a-f]{2}){5,19}")
 _TOKEN = re.compile(r"[0-9a-f]{64}")
 _ARCHES: dict[str, Arch] = {
     "": "x86_64",
@@ -52,11 +53,17 @@ class Image:
     kernel_url: str
     initrd_url: str
     extra_args: str = ""
+    system_url: str = ""
+    """Where the initial RAM disk finds the system, which must have ``system_sha256``."""
+    system_sha256: str = ""
 
     def __post_init__(self) -> None:
         """Raise InvalidInputError for anything that iPXE might read as more than text."""
         _checked(_URL, self.kernel_url, "kernel URL")
         _checked(_URL, self.initrd_url, "initrd URL")
+        if self.system_url:
+            _checked(_URL, self.system_url, "URL of the system's image")
+            _checked(_TOKEN, self.system_sha256, "SHA-256 of the system's image")
         for word in self.extra_args.split():
             _checked(_WORD, word, "kernel argument")
 
@@ -66,7 +73,8 @@ class Introduction:
     """What the booted environment must know to report back and to enrol.
 
     ``base_url`` is the boot API's address as nodes see it, ``master`` the Salt master's
-    ``host:port``, ``master_finger`` the fingerprint of its public key (empty: nothing to pin).
+    ``host:port``, ``master_finger`` the fingerprint of its public key (empty: nothing to pin),
+    ``mac`` the address of the NIC that asked, hyphens between its bytes: the one to go on with.
     """
 
     node: str
@@ -75,6 +83,7 @@ class Introduction:
     base_url: str
     master: str
     master_finger: str
+    mac: str = ""
 
     def __post_init__(self) -> None:
         """Raise InvalidInputError for anything that iPXE might read as more than text."""
@@ -83,6 +92,8 @@ class Introduction:
             raise InvalidInputError("the boot token is not 64 hex digits")  # and never say which
         _checked(_URL, self.base_url, "boot API URL")
         _checked(_MASTER, self.master, "Salt master (host:port)")
+        if self.mac:
+            _checked(_MAC, self.mac, "MAC")
         if self.master_finger:
             _checked(_FINGER, self.master_finger, "fingerprint of the Salt master's key")
 
@@ -160,6 +171,8 @@ def _image_script(
             f"racksalt.url={who.base_url}",
             f"racksalt.master={who.master}",
             *([f"racksalt.master_finger={who.master_finger}"] if who.master_finger else []),
+            *([f"racksalt.mac={who.mac}"] if who.mac else []),
+            *_system(image),
             *image.extra_args.split(),
         ]
     )
@@ -178,6 +191,17 @@ def _image_script(
         "imgfree",
     ]
     return _script([*lines, *_ask(ask_url)])
+
+
+def _system(image: Image) -> list[str]:
+    """Return what makes the initial RAM disk fetch and check the system."""
+    if not image.system_url:
+        return []
+    return [
+        f"racksalt.image={image.system_url}",
+        f"racksalt.image_sha256={image.system_sha256}",
+        "panic=60",  # an initial RAM disk that dies starts the machine again
+    ]
 
 
 def _ask(ask_url: str) -> list[str]:

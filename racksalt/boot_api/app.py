@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from racksalt.boot_api.context import Context
 from racksalt.boot_api.errors import JSON, respond
+from racksalt.boot_api.files import Files
 from racksalt.boot_api.nodes import Nodes
 from racksalt.boot_api.pxe import Pxe
 from racksalt.model.errors import StoreError
@@ -54,10 +55,13 @@ def create_app(app: App, limits: Limits | None = None) -> Starlette:
 def application(context: Context) -> Starlette:
     """Return the application; ``context`` is closed when the application ends."""
     nodes, pxe = Nodes(context), Pxe(context)
-    healthz = Health(context)
+    healthz, files = Health(context), Files(context)
 
     async def script(request: Request) -> Response:
         return await pxe(request)
+
+    async def images(request: Request) -> Response:
+        return await files(request)
 
     async def health(request: Request) -> Response:
         return await healthz(request)
@@ -80,6 +84,7 @@ def application(context: Context) -> Starlette:
             Route("/v1/nodes/{node}/reports", nodes.report, methods=["POST"]),
             Route("/v1/nodes/{node}/parameters", nodes.parameters, methods=["GET"]),
             Route("/v1/nodes/{node}/enrolment", nodes.enrolment, methods=["POST"]),
+            Route("/images/{path:path}", images, methods=["GET"]),
             Route("/healthz", health, methods=["GET"]),
         ],
         lifespan=lifespan,
@@ -120,7 +125,7 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     told = {
         "code": "not_found" if error.status_code == 404 else "invalid_input",
         "message": str(error.detail),
-        "hint": "the paths are /v1/boot/script and /v1/nodes/{id}/parameters, reports, enrolment",
+        "hint": "the paths are /v1/boot/script, /images/… and /v1/nodes/{id}/parameters, reports, enrolment",
     }
     return Response(orjson.dumps(told), error.status_code, error.headers, JSON)
 

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from racksalt.boot import identity, script, tokens
 from racksalt.boot_api.context import NOBODY
 from racksalt.boot_api.errors import RateLimitedError
+from racksalt.images.catalogue import Catalogue
 from racksalt.model.errors import InvalidInputError, NotFoundError, RacksaltError
 from racksalt.model.event import Event
 
@@ -58,12 +59,13 @@ class Asked:
 
 
 class Pxe:
-    """The endpoint. ``images`` are made once, so that a wrong setting shows at the start."""
+    """The endpoint. What the settings say of images is checked at the start."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._settings = context.settings.boot_api
-        self._images = {
+        self._catalogue = Catalogue(context.settings.images.folder)
+        self._unbuilt = {
             (environment, arch): script.Image(
                 kernel_url=f"{self._settings.images}/{arch}/vmlinuz",
                 initrd_url=f"{self._settings.images}/{arch}/{environment}.img",
@@ -195,7 +197,7 @@ class Pxe:
         """Return the script that the node is to be given."""
         environment = environment_of(self._context.boots(node), boot)
         if environment == "local":
-            loader = f"{self._settings.images}/{asked.arch}/local.efi"
+            loader = f"{self._place(asked.arch)}/local.efi"
             return script.local_script(node.id, efi_loader_url=loader)
         if environment not in {"live", "installer"} or boot is None:
             return _hold(asked, f"{node.id} is {node.state}")
@@ -211,11 +213,31 @@ class Pxe:
             base_url=self._settings.url,
             master=self._settings.master,
             master_finger=self._settings.master_finger,
+            mac=asked.claim.mac.replace(":", "-"),
         )
-        image = self._images[environment, asked.arch]
+        image = self._image(environment, asked.arch)
         if environment == "live":
             return script.live_script(image, who, asked.ask_url)
         return script.installer_script(image, who, asked.ask_url)
+
+    def _place(self, arch: script.Arch) -> str:
+        """Return where the live image in use is; its address names the version, which stays one."""
+        live = self._catalogue.live(arch)
+        return f"{self._settings.images}/{live.path if live else arch}"
+
+    def _image(self, environment: BootEnvironment, arch: script.Arch) -> script.Image:
+        """Return the image of ``live`` and ``installer``, or where a site put its own."""
+        live = self._catalogue.live(arch)
+        if live is None:
+            return self._unbuilt[environment, arch]
+        place = f"{self._settings.images}/{live.path}"
+        return script.Image(
+            kernel_url=f"{place}/vmlinuz",
+            initrd_url=f"{place}/live.img",
+            system_url=f"{place}/live.squashfs",
+            system_sha256=live.sha256,
+            extra_args=self._context.settings.images.kernel_args,
+        )
 
 
 def environment_of(wanted: BootEnvironment, boot: Boot | None) -> BootEnvironment:
