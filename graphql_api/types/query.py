@@ -14,6 +14,7 @@ from graphql_api.context import Context
 from graphql_api.filtering import network_test, node_test, rack_test, record_test, zone_test
 from graphql_api.history import seq_of
 from graphql_api.records import RecordPage
+from graphql_api.types.erasure import EraseCertificate, erase_certificates
 from graphql_api.types.filters import (
     NetworkFilter,
     NodeFilter,
@@ -219,6 +220,10 @@ class Query:
         resolver=transitions,
         description="The journal, oldest first. A page may be short of first although more follows: go on while "
         "hasNextPage.",
+    )
+    erase_certificates: list[EraseCertificate] = strawberry.field(
+        resolver=erase_certificates,
+        description="A node's signed erase certificates, newest first; first is at most 100. Needs audit:read.",
     )
     revision: BigInt = strawberry.field(
         resolver=revision, description="The last journal entry that this answer knows of."

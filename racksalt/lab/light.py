@@ -17,7 +17,7 @@ from racksalt.lab.reports import Reporter
 
 WRITES_SYSTEM = "configure"
 """The stage after which the disk boots."""
-ERASES = ("partition", "erase")
+ERASES = ("partition", "wipe", "erase")
 """Stages after which the disk does not boot."""
 TESTS_DISKS = "burn_in"
 

@@ -63,6 +63,7 @@ STAGES = (
     _stage("partition", "installer", 10 * MINUTE, "Partitions the disks and makes filesystems.", destructive=True),
     _stage("image",     "installer", 30 * MINUTE, "Writes the operating system.", destructive=True),
     _stage("configure", "installer", 10 * MINUTE, "Names the system, sets up its network and its minion's proof."),
+    _stage("wipe",      "installer", 8 * HOUR, "Erases the system disks; sites add it to install.", destructive=True),
     _stage("erase",     "live",       8 * HOUR,   "Erases every disk in the plan and reads back.", destructive=True),
 )
 SEQUENCES = {
