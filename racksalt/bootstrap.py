@@ -24,10 +24,12 @@ from racksalt.adapters.simulated import (
     SimulatedPower,
 )
 from racksalt.adapters.site_files import SiteFolder
+from racksalt.adapters.switch_drivers import switch_drivers
 from racksalt.conductor import Conductor, World
 from racksalt.conductor.access import Access
 from racksalt.conductor.operations import Operations
 from racksalt.conductor.ports import Jobs, Power
+from racksalt.conductor.switching import SwitchOperations
 from racksalt.conductor.view import Rules
 from racksalt.model.errors import RacksaltError, SettingsError
 from racksalt.model.event import Event
@@ -106,6 +108,7 @@ class App:
     rules: SiteRules
     conductor: Conductor
     operations: Operations
+    switches: SwitchOperations
     machine: Machine = MACHINE
     _declared: Declarations | None = None
 
@@ -132,6 +135,7 @@ class App:
             closing = getattr(power, "close", None)
             if closing is not None:
                 closing()
+        self.switches.close()
         self.store.close()
 
 
@@ -158,7 +162,9 @@ def open_app(
         EraseSeal(secrets.erasure),
     )
     operations = Operations(conductor, site, Access(store, time.time, secrets.pepper))
-    return App(settings, secrets, store, site, rules, conductor, operations)
+    drivers = switch_drivers(settings.secrets, salt_opts)
+    switches = SwitchOperations(store, site, drivers, conductor.world.clock)
+    return App(settings, secrets, store, site, rules, conductor, operations, switches)
 
 
 def shared_app(opts: Mapping[str, Any]) -> App:
@@ -174,6 +180,13 @@ def shared_app(opts: Mapping[str, Any]) -> App:
             "see conf/master.d/racksalt.conf",
         )
     return _shared(str(path), os.getpid())
+
+
+def switches_of(opts: Mapping[str, Any]) -> SwitchOperations:
+    """Return the operations on switches for a runner of the Salt master, which reaches switches' minions too."""
+    app = shared_app(opts)
+    drivers = switch_drivers(app.settings.secrets, opts)
+    return SwitchOperations(app.store, app.site, drivers, time.time)
 
 
 @lru_cache(maxsize=4)

@@ -11,6 +11,9 @@ from typing import Any, Literal, Protocol
 
 from racksalt.model.errors import BmcRefusedError
 from racksalt.model.node import Bmc, Node
+from racksalt.model.switch import Switch
+from racksalt.network.switch_plan import Step
+from racksalt.network.switches import Observed
 
 Clock = Callable[[], float]
 """Seconds since the epoch, UTC."""
@@ -221,6 +224,22 @@ class Keys(Protocol):
 
     def clear_waiting(self, node: str) -> None:
         """Delete the node's pending and denied keys, never the accepted one; no harm when there is none."""
+        ...
+
+
+class Switches(Protocol):
+    """Switches of one kind. Raises SwitchError; a switch is asked or changed by one caller at a time."""
+
+    def observe(self, switch: Switch) -> Observed:
+        """Return the switch as it is now; changes nothing."""
+        ...
+
+    def apply(self, switch: Switch, steps: Sequence[Step]) -> None:
+        """Carry out steps in order; no harm when some are done already. After SwitchError any of them may be done."""
+        ...
+
+    def close(self) -> None:
+        """End all connections."""
         ...
 
 

@@ -25,8 +25,8 @@ class SwitchPort:
     ``position_u`` is the rack unit in ``rack`` (by default the switch's) whose node is plugged in here. ``networks``
     are those that the port carries; None leaves it to the node's place: the provisioning network of its rack untagged,
     the networks that the node has addresses in tagged. ``untagged`` is the one without a tag. An ``edge`` port leads
-    to a machine, never to another switch. ``lldp_med`` announces the untagged VLAN by LLDP-MED (ANSI/TIA-1057 §10.2.3);
-    None: on edge ports only.
+    to a machine, never to another switch. ``lldp_med`` tells the machine by LLDP-MED (ANSI/TIA-1057 §10.2.3) to send
+    without a tag; None: on edge ports that have an untagged VLAN.
     """
 
     name: str

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from racksalt.model.errors import SwitchPlanError
 from racksalt.model.switch import DEFAULT_VLAN, Switch
@@ -23,7 +23,9 @@ from racksalt.network.switches import (
 )
 
 Kind = Literal["bridge", "member", "description", "vlans", "edge", "med"]
-BRIDGE = ""
+OUTSIDE: Final[tuple[Setting, ...]] = ("member", "description", "med")
+"""What a port has that belongs to no bridge."""
+BRIDGE: Final = ""
 """The port of a step that is about the switch as a whole."""
 
 
@@ -90,6 +92,12 @@ def plan(switch: Switch, want: Mapping[str, WantedPort], observed: Observed) -> 
             f"{switch.name} has no port {', '.join(unknown)}",
             f"it has {', '.join(sorted(observed.ports)) or 'none'}",
         )
+    routed = sorted(name for name in want if not observed.ports[name].member)
+    if routed and "member" not in observed.settings:
+        raise SwitchPlanError(
+            f"{switch.name}: {', '.join(routed)} is routed, part of a bond or for management",
+            "only switched ports can be declared; make it one by hand, or leave it out",
+        )
     return _made(switch, want, observed, _filtering(switch, want, observed))
 
 
@@ -105,6 +113,42 @@ def clearing(switch: Switch, observed: Observed) -> SwitchPlan:
         if port.member and name not in kept
     }
     return _made(switch, want, observed, ())
+
+
+def restoring(switch: Switch, began: Mapping[str, Any], observed: Observed) -> SwitchPlan:
+    """Return the steps back to what was before an application; ``began`` is what ``before`` told then."""
+    want = {
+        name: WantedPort(state=port_of(name, state), why="as it was before")
+        for name, state in began["ports"].items()
+        if name in observed.ports
+    }
+    made = _made(switch, want, observed, ())
+    if observed.bridge == began["bridge"]:
+        return made
+    last = Step(
+        port=BRIDGE, kind="bridge", before=observed.bridge, after=began["bridge"], why="as before"
+    )
+    return replace(made, steps=(*made.steps, last))
+
+
+def before(made: SwitchPlan, observed: Observed) -> dict[str, Any]:
+    """Return, as plain data, what must be kept to take a plan back: the bridge and the ports that it changes."""
+    names = {step.port for step in made.steps} - {BRIDGE}
+    return {
+        "bridge": observed.bridge,
+        "ports": {
+            name: {setting: observed.ports[name].value(setting) for setting in SETTINGS}
+            for name in sorted(names)
+        },
+    }
+
+
+def port_of(name: str, told: Mapping[str, Any]) -> PortState:
+    """Return the port that was told by its settings."""
+    port = blank(name)
+    for setting in SETTINGS:
+        port = port.having(setting, told[setting])
+    return port
 
 
 def drift(made: SwitchPlan) -> list[dict[str, Any]]:
@@ -169,10 +213,11 @@ def _filtering(
 
 def _steps(want: WantedPort, observed: Observed, notes: list[str]) -> Iterator[Step]:
     now, then = observed.ports[want.state.name], want.state
-    if not now.member:  # a port that joins a bridge begins with its default VLAN
-        now = replace(now, untagged=DEFAULT_VLAN, tagged=())
-    for setting in SETTINGS:
-        before, after = _value(now, observed, setting), then.value(setting)
+    joins = not now.member and then.member
+    for setting in SETTINGS if then.member else OUTSIDE:
+        # A port that joins a bridge begins with the default VLAN.
+        base = now.having("member", value=True) if joins and setting != "member" else now
+        before, after = base.value(setting), then.value(setting)
         if before == after:
             continue
         if setting not in observed.settings:
@@ -180,12 +225,6 @@ def _steps(want: WantedPort, observed: Observed, notes: list[str]) -> Iterator[S
                 notes.append(f"{setting} cannot be set on this switch")
             continue
         yield Step(port=then.name, kind=setting, before=before, after=after, why=want.why)
-
-
-def _value(port: PortState, observed: Observed, setting: Setting) -> Any:
-    if setting == "member":
-        return observed.ports[port.name].member
-    return port.value(setting)
 
 
 def _cuts(switch: Switch, observed: Observed, step: Step) -> Iterator[str]:
@@ -196,23 +235,17 @@ def _cuts(switch: Switch, observed: Observed, step: Step) -> Iterator[str]:
     if step.port in switch.management_ports:
         yield f"{step.port} is a management port"
         return
-    after = _after(port, step)
+    after = port.having(step.kind, step.after)
     for vlan in switch.management_vlans:
         if port.carries(vlan) not in ("no", after.carries(vlan)):
             yield f"{step.port} would no longer carry the management VLAN {vlan} as it does"
     for name, way in observed.path:
         if name != step.port:
             continue
-        if way is None:
+        if way is None or (step.kind == "member" and not step.after):
             yield f"{step.port} is the way to the switch"
         elif port.carries(way) != after.carries(way):
             yield f"{step.port} is the way to the switch, in VLAN {way}"
-
-
-def _after(port: PortState, step: Step) -> PortState:
-    if step.kind != "vlans":
-        return port
-    return replace(port, untagged=step.after["untagged"], tagged=tuple(step.after["tagged"]))
 
 
 def _hash(name: str, steps: list[Step], ports: Mapping[str, PortState]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
 from racksalt.model.place import Network, Rack
@@ -20,22 +20,35 @@ class PortState:
     """One port, wanted or observed. Plain data: VLAN ids (IEEE 802.1Q) and texts.
 
     ``member``: the port belongs to the switch's bridge. ``untagged`` is the VLAN of frames without a tag, both ways;
-    ``tagged`` are in ascending order. ``med`` is the VLAN that LLDP-MED announces; None: none is announced.
+    ``tagged`` are in ascending order. ``stray`` are VLANs that pass differently in and out, such as ``1 out`` (leaves
+    without a tag, does not come in without one) or ``7 in``: nobody wants them, and switches can have them. ``med`` is
+    how LLDP-MED tells the machine to send (ANSI/TIA-1057 §10.2.3): ``untagged``, ``tagged N`` or "" (it says nothing).
     """
 
     name: str
     member: bool = True
     untagged: int | None = DEFAULT_VLAN
     tagged: tuple[int, ...] = ()
+    stray: tuple[str, ...] = ()
     edge: bool = False
-    med: int | None = None
+    med: str = ""
     description: str = ""
 
     def value(self, setting: Setting) -> Any:
         """Return one setting as plain data that JSON can carry; ``vlans`` is both kinds together."""
         if setting == "vlans":
-            return {"untagged": self.untagged, "tagged": list(self.tagged)}
+            stray = {"stray": list(self.stray)} if self.stray else {}
+            return {"untagged": self.untagged, "tagged": list(self.tagged), **stray}
         return getattr(self, setting)
+
+    def having(self, setting: str, value: Any) -> PortState:
+        """Return this port with one setting changed; ``value`` is as ``value()`` gives it."""
+        if setting == "vlans":
+            tagged, stray = tuple(value["tagged"]), tuple(value.get("stray", ()))
+            return replace(self, untagged=value["untagged"], tagged=tagged, stray=stray)
+        if setting == "member" and value:
+            return replace(self, member=True, untagged=DEFAULT_VLAN, tagged=(), stray=())
+        return replace(self, **{setting: value})
 
     def carries(self, vlan: int) -> str:
         """Return how a VLAN passes: ``untagged``, ``tagged`` or ``no``."""
@@ -129,7 +142,7 @@ def _wanted(
             untagged=pvid,
             tagged=tuple(sorted(vlans - ({None} if pvid is None else set()))),
             edge=port.edge,
-            med=pvid if announced else None,
+            med="untagged" if announced and pvid is not None else "",
             description=port.description or _description(port, rack, at),
         ),
         why=reason,

@@ -19,6 +19,7 @@ _LINUX_PORT: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}\Z")
 _PLAIN: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 _SECRET: Final = re.compile(r"^file:[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 _HOST_KEY: Final = re.compile(r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/]+={0,2}\Z")
+_TEXT: Final = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9 ._:/@+-]{0,62}[A-Za-z0-9])?\Z")
 _ONLY_LINUX: Final = ("minion", "host_key", "namespace")
 Say = Callable[..., SiteProblem]
 
@@ -137,8 +138,9 @@ def _port(site: Declarations, switch: Switch, port: SwitchPort, at: Say) -> Iter
         yield at(key, "says neither who is there nor what it carries", "add position_u or networks")
     if not port.edge and port.lldp_med:
         yield at(f"{key}:lldp_med", "is for edge ports", "leave out one of the two")
-    if port.description and (not port.description.isprintable() or len(port.description) > 64):
-        yield at(f"{key}:description", "is not one line of at most 64 characters")
+    if port.description is not None and not _TEXT.match(port.description):
+        hint = "at most 64 letters, digits, blanks and ._:/@+-"
+        yield at(f"{key}:description", "has what some switches cannot keep", hint)
     yield from _carried(site, port, lambda inner, *rest: at(f"{key}:{inner}", *rest))
 
 

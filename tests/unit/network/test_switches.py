@@ -32,7 +32,7 @@ def state_of(**port) -> PortState:
 def test_a_port_at_a_node_carries_what_the_node_has():
     """The provisioning network of the rack has no tag, the node's other networks have theirs."""
     assert state_of(position_u=5) == PortState(
-        name="swp1", untagged=110, tagged=(120,), edge=True, med=110, description="n1"
+        name="swp1", untagged=110, tagged=(120,), edge=True, med="untagged", description="n1"
     )
 
 
@@ -57,19 +57,19 @@ def test_declared_networks_are_those_and_no_others():
 def test_one_declared_network_needs_no_tag():
     """A port with one network, such as a BMC's, carries it untagged."""
     found = state_of(networks=("bmc",))
-    assert (found.untagged, found.tagged, found.med) == (99, (), 99)
+    assert (found.untagged, found.tagged, found.med) == (99, (), "untagged")
 
 
 def test_several_networks_without_a_provisioning_one_are_all_tagged():
     """An uplink has no VLAN of its own."""
     found = state_of(networks=("public", "storage"), edge=False)
-    assert (found.untagged, found.tagged, found.edge, found.med) == (None, (30, 120), False, None)
+    assert (found.untagged, found.tagged, found.edge, found.med) == (None, (30, 120), False, "")
 
 
 def test_the_untagged_network_can_be_named():
     """``untagged`` wins over the provisioning network."""
     found = state_of(networks=("prov-z1", "public"), untagged="public", lldp_med=False)
-    assert (found.untagged, found.tagged, found.med) == (30, (110,), None)
+    assert (found.untagged, found.tagged, found.med) == (30, (110,), "")
 
 
 def test_a_racks_own_provisioning_network_wins_over_its_zones():

@@ -65,7 +65,7 @@ CASES: list[tuple[str, Any, str, str]] = [
     (f"{SWP7}:networks", ["none"], f"{SWP7}:networks", "no network 'none'"),
     (f"{SWP7}:networks", ["admin"], f"{SWP7}:networks", "has no VLAN"),
     (f"{SWP7}:untagged", "none", f"{SWP7}:untagged", "no network 'none'"),
-    (f"{SWP7}:description", "a\nb", f"{SWP7}:description", "one line"),
+    (f"{SWP7}:description", "a\nb", f"{SWP7}:description", "cannot keep"),
     (f"{TOR}:ports:swp8:lldp_med", True, f"{TOR}:ports:swp8:lldp_med", "edge ports"),
     (f"{TOR}:ports:swp8:untagged", "admin", f"{TOR}:ports:swp8:untagged", "has no VLAN"),
     (f"{TOR}:ports:swp8:networks", ["storage"], f"{TOR}:ports:swp8:untagged", "not in `networks`"),
