@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from racksalt.conductor.twins import doubt
 from racksalt.conductor.view import Rules, View, environment, facts, first_stage, next_stage
 from racksalt.model.event import EntryKind, Event
 from racksalt.model.node import Boot, BootEnvironment, Node
@@ -30,9 +31,6 @@ TRIES = ("stage_failed", "stage_lost", "deadline_passed", "power_lost", "agent_s
 SEEN_FROM = ("boot", "keys", "jobs")
 """Sources that tell that the node itself is alive."""
 POWER_COMMANDS = ("power_on", "power_off", "power_cycle")
-IMPOSTER = (
-    "its serial number or system UUID is not that of this node: an imposter or a replaced board"
-)
 JOB_EVENTS = ("stage_succeeded", "stage_failed", "stage_lost")
 
 
@@ -189,8 +187,8 @@ def _reason(view: View, event: Event) -> str:
         "power_lost": f"the power went off by itself in {node.state!r}{tries}",
         "agent_silent": f"the node started again by itself and its agent is silent{tries}",
         "stage_lost": f"the job of stage {node.stage!r} vanished{tries}",
-        "inventory_reported": IMPOSTER,
-        "stage_succeeded": IMPOSTER,
+        "inventory_reported": doubt(view, event),
+        "stage_succeeded": doubt(view, event),
     }
     return told.get(event.name, event.name)
 

@@ -6,15 +6,18 @@ journalled as refused and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from time import gmtime, strftime
 from typing import Any
 
+from racksalt.boot.identity import Known
+from racksalt.conductor import burn, placing
 from racksalt.conductor.addresses import RETIRED, entry, named, settle
 from racksalt.conductor.decide import LANES, Decision, decide
 from racksalt.conductor.records import write_inventory
+from racksalt.conductor.twins import rivals
 from racksalt.conductor.view import Rules, View
 from racksalt.model.errors import IllegalEventError, NotFoundError, RacksaltError
 from racksalt.model.event import Entry, Event
@@ -27,6 +30,8 @@ UNKNOWN = "unknown"
 """The state that journal entries name for a node that racksalt does not know."""
 MOST_BOOTS = 32
 """How many boots of one node are kept before the older half is forgotten."""
+LEFT_OUT = ("inventory", "burn_in", "message", "refused", "noted")
+"""What a journal entry's detail leaves out: it is kept elsewhere, or is the entry's message."""
 LONGEST_ID, LONGEST_ACTOR, LONGEST_NODE = 200, 128, 253
 """What the journal's columns hold."""
 
@@ -62,6 +67,8 @@ class _Batch:
     put_boots: dict[tuple[str, int, str], Boot] = field(default_factory=dict)
     inventories: dict[str, dict[str, Any]] = field(default_factory=dict)
     before: dict[str, Node] = field(default_factory=dict)
+    rivals: dict[str, list[Known]] = field(default_factory=dict)
+    burns: dict[int, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
 
 
 def handle(tx: Transaction, events: Sequence[Event], rules: Rules, now: float) -> list[Outcome]:
@@ -79,6 +86,7 @@ def handle(tx: Transaction, events: Sequence[Event], rules: Rules, now: float) -
         hardware=tx.hardware(ids),
         versions={node.id: node.version for node in nodes.values()},
         before=dict(nodes),
+        rivals=rivals(tx, events),
     )
     seen = tx.seen(event.id for event in events)
     outcomes = []
@@ -111,6 +119,7 @@ def _one(batch: _Batch, event: Event) -> Outcome:
         boots=tuple(batch.boots.get(node.id, ())),
         hardware=batch.hardware.get(node.id),
         now=batch.now,
+        rivals=tuple(batch.rivals.get(node.id, ())),
     )
     jid = job_id(batch.now, batch.seq + 1)
     try:
@@ -142,6 +151,8 @@ def _journal(batch: _Batch, event: Event, before: Node | None, decision: Decisio
     batch.entries.append(entry)
     if before is not None and decision.node is not before:
         _keep(batch, decision, batch.seq)
+        if decision.kind == "transition" and isinstance(event.data.get("burn_in"), Mapping):
+            batch.burns[batch.seq] = (event.node, event.data["burn_in"])
     error = decision.error if isinstance(decision.error, RacksaltError) else None
     known = decision.node if before is not None else None
     return Outcome(seq=batch.seq, node=known, boot=_boot(batch, known), entry=entry, error=error)
@@ -184,14 +195,16 @@ def _keep(batch: _Batch, decision: Decision, seq: int) -> None:
 
 def _write(batch: _Batch) -> None:
     tx = batch.tx
+    known = [name for name in batch.inventories if name not in batch.new]
+    _record(batch, known)
+    _place(batch, known)
     settling = _settling(batch)
     networks = tx.all_of(Network) if settling else []
     for name in settling:
         batch.nodes[name] = named(batch.nodes[name], batch.rules.site(), networks)
     tx.add_nodes([batch.nodes[name] for name in batch.new])
     tx.put([nic for nics in batch.new.values() for nic in nics])
-    for node, inventory in batch.inventories.items():
-        write_inventory(tx, node, inventory, approved=batch.nodes[node].approved)
+    _record(batch, [name for name in batch.inventories if name in batch.new])
     _settle(batch, settling, networks)
     tx.append(batch.entries)
     tx.update_nodes(
@@ -202,6 +215,25 @@ def _write(batch: _Batch) -> None:
     tx.add_effects(batch.effects)
     tx.put(list(batch.put_boots.values()))
     tx.forget_boots([boot for name in batch.changed for boot in _outdated(batch, name)])
+    for run, (name, found) in batch.burns.items():
+        hardware = batch.hardware.get(name)
+        product = hardware.product if hardware else None
+        burn.record(tx, name, found, product, at=batch.now, run=run)
+
+
+def _record(batch: _Batch, names: Sequence[str]) -> None:
+    for name in names:
+        approved = batch.nodes[name].approved
+        write_inventory(batch.tx, name, batch.inventories[name], approved=approved, now=batch.now)
+
+
+def _place(batch: _Batch, names: Sequence[str]) -> None:
+    """Let the switch ports of inventoried nodes propose where they stand, and journal what is new."""
+    nodes = {name: batch.nodes[name] for name in names}
+    for node, found, message in placing.place(batch.tx, nodes, batch.rules.site(), batch.now):
+        batch.seq += 1
+        batch.nodes[node.id] = node
+        batch.entries.append(placing.entry(batch.seq, batch.now, node, found, message))
 
 
 def _settling(batch: _Batch) -> list[str]:
@@ -302,9 +334,7 @@ def _nobody(event: Event) -> Node:
 
 
 def _detail(event: Event, decision: Decision) -> dict[str, Any]:
-    told = {
-        k: v for k, v in event.data.items() if k not in ("inventory", "message", "refused", "noted")
-    }
+    told = {k: v for k, v in event.data.items() if k not in LEFT_OUT}
     if decision.effects:
         told["effects"] = [name for name, _ in decision.effects]
     if decision.kind == "transition":

@@ -208,6 +208,8 @@ def job_event(result: JobResult, at: float) -> Event:
     data: dict[str, Any] = {"jid": result.jid, "message": result.message}
     if result.data.get("inventory"):
         data["inventory"] = result.data["inventory"]
+    if isinstance(result.data.get("burn_in"), dict):
+        data["burn_in"] = result.data["burn_in"]
     erasure = erasure_of(result.data)
     if erasure:
         data["erasure"] = erasure

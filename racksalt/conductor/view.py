@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from racksalt.boot.identity import normalise_serial, normalise_uuid, same_uuid
+from racksalt.boot.identity import Known
+from racksalt.conductor.twins import doubt
 from racksalt.model.event import Event
 from racksalt.model.node import Boot, BootEnvironment, Hardware, Node
 from racksalt.psm.kernel import Facts, Machine
@@ -35,12 +35,13 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """One node at one instant."""
+    """One node at one instant. ``rivals`` are other nodes with the system UUID that it now reports."""
 
     node: Node
     boots: tuple[Boot, ...]
     hardware: Hardware | None
     now: float
+    rivals: tuple[Known, ...] = ()
 
     @property
     def place(self) -> dict[str, str | None]:
@@ -116,24 +117,5 @@ def facts(view: View, event: Event, rules: Rules) -> Facts:
         next_stage=following.name if following else None,
         next_stage_here=following is not None and following.environment == node.boot_environment,
         install_starts_here=install is not None and install.environment == node.boot_environment,
-        identity_conflicts=_conflicts(view, event),
+        identity_conflicts=bool(doubt(view, event)),
     )
-
-
-def _conflicts(view: View, event: Event) -> bool:
-    inventory = event.data.get("inventory")
-    if not isinstance(inventory, Mapping) or view.hardware is None:
-        return False
-    serials = normalise_serial(view.hardware.serial), normalise_serial(_word(inventory, "serial"))
-    uuids = (
-        normalise_uuid(view.hardware.system_uuid),
-        normalise_uuid(_word(inventory, "system_uuid")),
-    )
-    other_serial = None not in serials and str(serials[0]).lower() != str(serials[1]).lower()
-    other_uuid = None not in uuids and not same_uuid(str(uuids[0]), str(uuids[1]))
-    return other_serial or other_uuid
-
-
-def _word(inventory: Mapping[str, Any], name: str) -> str | None:
-    value = inventory.get(name)
-    return value if isinstance(value, str) else None

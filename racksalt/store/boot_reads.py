@@ -13,7 +13,7 @@ from racksalt.store.rows import query, reader
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from sqlalchemy import BindParameter
+    from sqlalchemy import BindParameter, Connection
 
     from racksalt.store.store import Store
 
@@ -54,9 +54,19 @@ def marks(
     store: Store, macs: Collection[str], uuids: Collection[str], serials: Collection[str]
 ) -> list[Marks]:
     """Return the marks of every node that has one of these MACs, UUIDs or serials; one statement."""
-    wanted = {"macs": list(macs), "uuids": list(uuids), "serials": list(serials)}
     with store.read() as connection:
-        rows = connection.execute(_MARKS, wanted).all()
+        return marks_in(connection, macs, uuids, serials)
+
+
+def marks_in(
+    connection: Connection,
+    macs: Collection[str],
+    uuids: Collection[str],
+    serials: Collection[str],
+) -> list[Marks]:
+    """Return the same within a transaction that is open."""
+    wanted = {"macs": list(macs), "uuids": list(uuids), "serials": list(serials)}
+    rows = connection.execute(_MARKS, wanted).all()
     found: dict[str, tuple[set[str], str | None, str | None]] = {}
     for node, mac, system_uuid, serial in rows:
         kept = found.setdefault(node, (set(), system_uuid, serial))

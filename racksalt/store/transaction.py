@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from racksalt.model.errors import ConflictError
 from racksalt.model.event import Effect, Entry, Event
+from racksalt.model.hardware import BurnResult, PlaceProposal
 from racksalt.model.node import Bmc, Boot, Disk, Hardware, Nic, Node
 from racksalt.store import tables as t
 from racksalt.store.rows import NOUNS, effect_of, event_of, query, reader, values
@@ -45,6 +46,8 @@ _NODES = query(Node).where(t.nodes.c.id.in_(IDS))
 _BOOTS = query(Boot).where(t.boots.c.node.in_(IDS))
 _HARDWARE = query(Hardware).where(t.hardware.c.node.in_(IDS))
 _BMCS = query(Bmc).where(t.bmcs.c.node.in_(IDS))
+_BURNS = query(BurnResult).where(t.burn_results.c.node.in_(IDS))
+_PROPOSALS = query(PlaceProposal).where(t.place_proposals.c.node.in_(IDS))
 _NICS = query(Nic).where(t.nics.c.node.in_(IDS)).order_by(t.nics.c.id)
 _SEEN = select(t.journal.c.event_id, t.journal.c.seq).where(t.journal.c.event_id.in_(IDS))
 _HEAD = select(func.coalesce(func.max(t.journal.c.seq), 0))
@@ -103,6 +106,21 @@ class Transaction:
         """Return which node owns each MAC that is known."""
         wanted = select(t.nics.c.mac, t.nics.c.node).where(t.nics.c.mac.in_(IDS))
         return {row.mac: row.node for row in self.connection.execute(wanted, {"ids": list(macs)})}
+
+    def proposals(self, ids: Iterable[str]) -> dict[str, PlaceProposal]:
+        """Return where nodes were proposed to stand, by node."""
+        return {row.node: row for row in self._many(PlaceProposal, _PROPOSALS, ids)}
+
+    def burns(self, node: str) -> list[BurnResult]:
+        """Return what is kept of a node's burn-in runs."""
+        return self._many(BurnResult, _BURNS, [node])
+
+    def positions(self, rack: str) -> list[tuple[str, int]]:
+        """Return (node, lowest rack unit) of the nodes in a rack whose position is known."""
+        wanted = select(t.nodes.c.id, t.nodes.c.position_u).where(
+            t.nodes.c.rack == rack, t.nodes.c.position_u.is_not(None)
+        )
+        return [(row.id, row.position_u) for row in self.connection.execute(wanted)]
 
     def count_unapproved(self) -> int:
         """Return how many nodes nobody approved, waiting or parked."""
