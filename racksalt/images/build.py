@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from racksalt.images import live, manifest, signing, sources, tools
+from racksalt.images import live, manifest, signing, sources, system, tools
 from racksalt.images.catalogue import Catalogue
 from racksalt.images.manifest import FileEntry, Manifest
 from racksalt.images.recipe import Recipe
@@ -49,7 +49,7 @@ def build(settings: Settings, wish: Wish, say: Callable[[str], None]) -> dict[st
     with workshop.alone():
         if wish.refresh:
             workshop.refresh()
-        maker = live
+        maker = live if recipe.kind == "live" else system
         made = maker.build(workshop, recipe, where, wish.kernel, key.public().pem)
         files = maker.entries(made)
         packages = maker.versions(workshop, recipe, where, wish.kernel)

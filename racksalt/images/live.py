@@ -12,10 +12,8 @@ from racksalt.images import modules, packages, recipe, salt_tree, tools, tree
 from racksalt.images.archive import Archive
 from racksalt.images.recipe import Recipe
 from racksalt.images.steps import Workshop
-from racksalt.share import share_dir
 
 EXTMODS = "var/cache/salt/minion/extmods"
-_LOADERS = ("modules", "states", "grains", "utils")
 _IPXE = ("undionly.kpxe", "ipxe.efi", "snponly.efi")
 _GRUB = "usr/lib/grub/x86_64-efi"
 _GRUB_MODULES = (
@@ -44,7 +42,6 @@ def build(workshop: Workshop, found: Recipe, sources: str, kernel: str, public: 
         loaders=packages.unpacked(workshop, found, sources, ["ipxe", "grub-efi-amd64-bin"]),
     )
     data = recipe.folder() / "live"
-    ours = [share_dir("salt") / f"_{name}" for name in _LOADERS]
 
     def make(folder: Path) -> None:
         at = packages.epoch(*(part for part in (parts.packages, parts.kernel, parts.loaders)))
@@ -57,7 +54,7 @@ def build(workshop: Workshop, found: Recipe, sources: str, kernel: str, public: 
 
     inputs = [
         *(str(part.name) for part in (parts.packages, parts.kernel, parts.salt, parts.loaders)),
-        *(recipe.tree_digest(data, *(path for path in ours if path.is_dir())), public.decode()),
+        *(recipe.tree_digest(data, *salt_tree.loader_folders()), public.decode()),
         *(found.without, found.initramfs_modules.get(kernel, []), found.module_folders),
     ]
     return workshop.step(f"live-{found.name}", inputs, make)
@@ -83,6 +80,12 @@ def versions(workshop: Workshop, found: Recipe, sources: str, kernel: str) -> di
     return told | salt_tree.versions(salt_tree.salt(workshop, found, base))
 
 
+def lay_loaders(made: tree.Tree) -> None:
+    """Put our modules and states where Salt's own sync would: what a master has later takes their place."""
+    for path in salt_tree.loader_folders():
+        made.copy(path, f"{EXTMODS}/{path.name.lstrip('_')}")
+
+
 def _system(
     folder: Path, workshop: Workshop, found: Recipe, parts: Parts, public: bytes, at: int
 ) -> None:
@@ -94,9 +97,7 @@ def _system(
     tools.run(["depmod", "-b", str(made.root), release], workshop.log)
     made.drop(found.without)
     made.copy(recipe.folder() / "live/root")
-    for name in _LOADERS:
-        if (share_dir("salt") / f"_{name}").is_dir():
-            made.copy(share_dir("salt") / f"_{name}", f"{EXTMODS}/{name}")
+    lay_loaders(made)
     made.write("etc/racksalt/images.pub", public)
     made.write("etc/hostname", b"racksalt\n")
     made.write("etc/fstab", b"")

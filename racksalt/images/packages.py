@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from racksalt.images import tools
-from racksalt.images.recipe import Recipe
+from racksalt.images.recipe import Recipe, tree_digest
 from racksalt.images.steps import Workshop
 from racksalt.model.errors import ImageError
 
@@ -22,14 +22,19 @@ _NOT_UNPACKED = (
     *("/usr/share/lintian/*", "/usr/share/bug/*", "/usr/share/doc-base/*"),
 )
 _KEPT = ("/usr/share/doc/*/copyright",)
+CONFIGURED = 1_704_067_200
+"""The time that packages' scripts are told, so that they write the same at every build."""
 PLACES = ("opt/racksalt/salt", "etc/racksalt", "etc/salt/minion.d", "var/cache/salt/minion/extmods")
 """Folders that are in every image before anything is mounted or put there."""
 
 
-def root(workshop: Workshop, recipe: Recipe, sources: str, kernel: str = "") -> Path:
+def root(
+    workshop: Workshop, recipe: Recipe, sources: str, kernel: str = "", early: Path | None = None
+) -> Path:
     """Return a folder with ``root`` (the packages, configured) and ``release`` (see `epoch`).
 
-    ``kernel`` is a package that is installed too. What came from elsewhere than the packages (host
+    ``kernel`` is a package that is installed too, ``early`` a folder of files that are there before
+    packages are configured. What came from elsewhere than the packages (host
     keys, machine id, logs) is gone; the byte code of the distribution's Python is in place.
     """
     included = [*recipe.packages, *([kernel] if kernel else [])]
@@ -40,17 +45,22 @@ def root(workshop: Workshop, recipe: Recipe, sources: str, kernel: str = "") -> 
         options = [f"--dpkgopt=path-exclude={glob}" for glob in _NOT_UNPACKED]
         options += [f"--dpkgopt=path-include={glob}" for glob in _KEPT]
         dates = f'grep -h ^Date: "$1"/var/lib/apt/lists/*Release > {release}'
+        if early is not None:
+            copied = f'cp -R --preserve=mode {shlex.quote(str(early))}/. "$1"/'
+            options.append(f"--essential-hook={copied}")
         program = [
             *("mmdebstrap", "--mode=root", f"--variant={recipe.variant}", "--format=directory"),
             *(f"--include={','.join(included)}", '--aptopt=APT::Install-Recommends "false"'),
             *('--aptopt=Acquire::Languages "none"', *options, f"--customize-hook={dates}"),
             *(recipe.suite, str(tree), str(folder / "apt.sources")),
         ]
-        tools.run(program, workshop.log, alone=True)
+        env = {"SOURCE_DATE_EPOCH": str(CONFIGURED)}
+        tools.run(program, workshop.log, alone=True, env=env)
         _tidy(tree)
         _compile(tree, recipe, workshop.log)
 
-    inputs = [recipe.suite, recipe.variant, included, sources, recipe.python]
+    files = tree_digest(early) if early is not None else ""
+    inputs = [recipe.suite, recipe.variant, included, sources, recipe.python, files]
     return workshop.step(f"packages-{recipe.name}", inputs, make)
 
 

@@ -40,6 +40,10 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """live: kernel modules that reach the network; those they need come by themselves."""
     module_folders: list[str] = []
     """live: folders below ``kernel/`` whose modules go into the system."""
+    enabled: list[str] = []
+    """os: systemd units that start."""
+    disabled: list[str] = []
+    """os: systemd units that the distribution would start."""
     spare_mib: int = 64
     """os: free space in the file system image; it grows to its disk when it is installed."""
 

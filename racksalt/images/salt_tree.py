@@ -13,10 +13,11 @@ from racksalt.images import tools
 from racksalt.images.recipe import Recipe
 from racksalt.images.steps import Workshop
 from racksalt.model.errors import ImageError
-from racksalt.share import constraints
+from racksalt.share import constraints, share_dir
 
 PLACE = "opt/racksalt/salt"
 _PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64")
+_LOADERS = ("modules", "states", "grains", "utils")
 _COMMANDS = {"salt-minion": "salt_minion", "salt-call": "salt_call"}
 _LAUNCH = """#!/{place}/bin/python3
 import sys
@@ -66,6 +67,12 @@ def requirements(recipe: Recipe) -> list[str]:
         if "win32" not in line and 'python_version < "3.10"' not in line and "<=" not in line
     }
     return sorted(name for name in found - left_out if name in _pinned(recipe.python))
+
+
+def loader_folders() -> list[Path]:
+    """Return the folders of our modules that run on nodes."""
+    found = (share_dir("salt") / f"_{name}" for name in _LOADERS)
+    return [path for path in found if path.is_dir()]
 
 
 def versions(made: Path) -> dict[str, str]:

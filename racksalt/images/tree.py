@@ -24,12 +24,12 @@ class Tree:
         into.mkdir(parents=True, exist_ok=True)
         tools.run(["cp", "-al", "--remove-destination", f"{part}/.", str(into)], self._log)
 
-    def copy(self, part: Path, at: str = "") -> None:
-        """Copy the files of a folder of ours, owned by root; programs stay programs."""
+    def copy(self, part: Path, at: str = "", only: str = "") -> None:
+        """Copy the files of a folder of ours (or that one of them), owned by root; programs stay programs."""
         for path in sorted(part.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
+            where = Path(at) / path.relative_to(part)
+            if path.is_file() and "__pycache__" not in path.parts and only in {"", str(where)}:
                 program = path.stat().st_mode & 0o111 != 0
-                where = Path(at) / path.relative_to(part)
                 self.write(str(where), path.read_bytes(), 0o755 if program else 0o644)
 
     def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
