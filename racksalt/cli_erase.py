@@ -78,10 +78,9 @@ def _print(found: list[dict[str, Any]]) -> None:
     if not found:
         print("no erase certificate")
     for one in found:
-        erasure = one["erasure"]
         word = "good" if one["good"] else f"NOT GOOD: {one['problem']}"
-        print(f"{erasure['issued']}  {one['node']}  job {one['id']}  signature {word}")
-        for disk in erasure["disks"]:
+        print(f"{one['node']}  job {one['id']}  signature {word}")
+        for disk in one["erasure"]["disks"] if one["good"] else ():
             proof = disk["verified"]
             print(f"  {disk['name']}  serial {disk['serial']}  wwn {disk['wwn']}  {disk['model']}")
             print(f"    {disk['bytes']} bytes: {disk['method']}")
@@ -89,9 +88,9 @@ def _print(found: list[dict[str, Any]]) -> None:
 
 
 def _print_checked(checked: dict[str, Any]) -> None:
-    erasure = checked["erasure"]
     if not checked["good"]:
         print(f"NOT GOOD: {checked['problem']}")
         return
+    erasure = checked["erasure"]
     disks = ", ".join(str(disk["serial"] or disk["name"]) for disk in erasure["disks"])
     print(f"good: {erasure['node']} erased {disks}, issued {erasure['issued']}")

@@ -41,7 +41,7 @@ class EraseCertificate:
     at: DateTime = strawberry.field(description="When it was issued.")
     good: bool = strawberry.field(description="The signature fits the text; checked now.")
     problem: str = strawberry.field(description="Why it is not good; empty for a good one.")
-    disks: list[ErasedDisk]
+    disks: list[ErasedDisk] = strawberry.field(description="Empty when it is not good.")
     document: str = strawberry.field(description="The very text that was signed (JSON).")
     signature: str = strawberry.field(description="Ed25519 over the text's bytes, base64.")
     key: str = strawberry.field(description="SHA-256 of the public key, hex.")
@@ -70,7 +70,7 @@ def _certificate(one: dict[str, Any]) -> EraseCertificate:
         at=timestamp(one["at"]),  # type: ignore[arg-type]
         good=one["good"],
         problem=one["problem"],
-        disks=[_disk(disk) for disk in one["erasure"]["disks"]],
+        disks=[_disk(disk) for disk in one["erasure"]["disks"]] if one["good"] else [],
         document=one["document"],
         signature=one["signature"],
         key=one["key"],

@@ -112,7 +112,7 @@ def parse(told: Any) -> EraseCertificate:
 
 
 def as_dict(certificate: EraseCertificate, seal: Seal) -> dict[str, Any]:
-    """Return a certificate as plain data: the exact text, the same as data, and whether it is good."""
+    """Return a certificate as plain data: the exact text, whether it is good, and the text as data if it is."""
     problem = check(certificate, seal)
     return {
         "id": certificate.id,
@@ -121,7 +121,7 @@ def as_dict(certificate: EraseCertificate, seal: Seal) -> dict[str, Any]:
         "at": certificate.at,
         "good": not problem,
         "problem": problem,
-        "erasure": json.loads(certificate.document),
+        "erasure": None if problem else json.loads(certificate.document),
         "document": certificate.document,
         "signature": certificate.signature,
         "key": certificate.key,

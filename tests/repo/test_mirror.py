@@ -49,6 +49,8 @@ ELSEWHERE: dict[str, str] = {
     "racksalt/cli_dhcp.py": "tests/integration/test_dhcp.py",
     "racksalt/dhcp_view.py": "tests/integration/test_dhcp.py",
     "racksalt/model/reservation.py": "fields only: no code that could be wrong",
+    "racksalt/model/certificate.py": "fields only: no code that could be wrong",
+    "racksalt/store/certificates.py": "tests/unit/conductor/test_certificates.py",
     "racksalt/conductor/ports.py": "protocols and records: no code that could be wrong",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.salt_node import SaltNode
+from tests.support.tiny_image import STAND_IN
 
 MIB = 2**20
 TOOLS = ("losetup", "sfdisk", "partx", "wipefs", "blkid", "mkfs.vfat", "mke2fs", "e2fsck", "zstd")
@@ -71,4 +73,15 @@ class LoopNode(SaltNode):
     def pillar(self, **values: Any) -> None:
         """Let the machine's pillar have these values below ``racksalt``."""
         self.loaders._original_opts["pillar"] = {"racksalt": values}
+        self.loaders.reload_all()
+
+    def images(self, folder: Path, manifest: dict[str, Any]) -> None:
+        """Let the machine get this image, without a boot API."""
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        place = self.folder / "stand_ins/_modules"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "racksalt_image.py").write_text(STAND_IN)
+        opts = self.loaders._original_opts
+        opts["module_dirs"] = [str(place.parent), *opts["module_dirs"]]
+        opts["image_folder"] = str(folder)
         self.loaders.reload_all()
