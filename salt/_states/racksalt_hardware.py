@@ -76,29 +76,6 @@ def bios_set(name, settings=None):
     return _ret(name, not left, comment, {key: changes[key] for key in done})
 
 
-def raid_present(name, arrays=None):
-    """
-    These RAID arrays exist. Missing ones are named; building them is not supported yet.
-
-    arrays
-        ``[{"name": "md0", "level": "raid1", "devices": 2}]``
-
-    .. code-block:: yaml
-
-        raid:
-          racksalt_hardware.raid_present:
-            - arrays: []
-    """
-    there = __salt__["racksalt_hardware.raid"]()
-    missing = [
-        f"{array.get('name')} ({array.get('level')} of {array.get('devices')})"
-        for array in arrays or []
-        if not any(array.items() <= one.items() for one in there)
-    ]
-    told = f"missing, and building arrays is not supported yet: {', '.join(missing)}"
-    return _ret(name, not missing, told if missing else f"{len(arrays or [])} arrays are there")
-
-
 def burned_in(name, load=None, **more):
     """
     Processor, memory, disks and network hold up under load, and no disk says that it is failing.

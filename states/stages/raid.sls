@@ -1,5 +1,7 @@
-# pillar: racksalt:stages:raid:arrays = [{name: md0, level: raid1, devices: 2}]
+# Arrays of data disks; the system's own RAID 1 is the stage partition's.
+# pillar: racksalt:stages:raid:arrays = [{name: data, level: raid1, devices: 2, match: {media: hdd}}]
 {% set want = salt["pillar.get"]("racksalt:stages:raid", {}) %}
 raid:
-  racksalt_hardware.raid_present:
+  racksalt_raid.present:
     - arrays: {{ want.get("arrays", []) | json }}
+    - overwrite: {{ want.get("overwrite", False) | json }}

@@ -51,16 +51,6 @@ def test_bios_settings_as_asked_change_nothing(node):
     assert (ret.result, ret.changes) == (True, {})
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_raid_arrays_are_compared_by_name_level_and_size(node, there):
-    """A missing array is named and said to be more than can be built yet."""
-    array = {"name": "md0", "level": "raid1", "devices": 2}
-    node.describe(raid=[array] if there else [{**array, "level": "raid0"}])
-    ret = node.states.racksalt_hardware.raid_present(name="r", arrays=[array])
-    assert ret.result is there
-    assert ("not supported yet" in ret.comment) is not there
-
-
 @pytest.mark.parametrize("test", [True, False])
 def test_burn_in_loads_the_machine_or_says_how_it_would(node, test):
     """Results are kept as data; a test run is no change."""

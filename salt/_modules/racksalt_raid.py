@@ -1,0 +1,265 @@
+"""
+Software RAID of a real machine's data disks, with mdadm and the kernel's ``/proc/mdstat``.
+
+An array is known by the name in its superblock, never by disk names, which differ from boot to boot.
+A disk that holds anything, or that is in use, is taken only where the plan says ``overwrite``; a disk
+that is mounted is never taken. Hardware controllers are in ``racksalt_raid_controller``.
+"""
+
+import json
+import pathlib
+import re
+
+from salt.exceptions import CommandExecutionError
+
+_LINE = re.compile(
+    r"^(md\S*) : (active|inactive)(?: \((?:auto-)?read-only\))? (?:(raid\d+|linear|multipath) )?(.*)$"
+)
+_MEMBER = re.compile(r"([^\s\[]+)\[\d+\](\([A-Z]\))?")
+_STATE = re.compile(r"\[(\d+)/(\d+)\] \[([U_]+)\]")
+_SYNC = re.compile(r"(resync|recovery|reshape|check)\s*=\s*([0-9.]+)%")
+_CREATE_S = 120
+
+
+def __virtual__():
+    if "hardware_file" in (__opts__.get("racksalt") or {}):
+        return False, "this machine's hardware is described by a file"
+    return "racksalt_raid"
+
+
+def arrays(root="/"):
+    """
+    Return the arrays that run: ``[{"device", "level", "members", "devices", "working", "sync"}]``.
+    ``sync`` is the percentage of a rebuild that goes on, and absent otherwise.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'r1n1' racksalt_raid.arrays
+    """
+    try:
+        return mdstat(pathlib.Path(root, "proc/mdstat").read_text())
+    except OSError:
+        return []
+
+
+def mdstat(text):
+    """
+    Return the arrays that a ``/proc/mdstat`` tells of.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'r1n1' racksalt_raid.mdstat "$(cat /proc/mdstat)"
+    """
+    found = []
+    for line in text.splitlines():
+        head, state, sync = _LINE.match(line), _STATE.search(line), _SYNC.search(line)
+        if head:
+            members = [name for name, _ in _MEMBER.findall(head[4])]
+            found.append({"device": head[1], "level": head[3], "members": sorted(members)})
+        elif found and state:
+            found[-1].update(devices=int(state[1]), working=int(state[2]))
+        if found and not head and sync:
+            found[-1]["sync"] = float(sync[2])
+    return found
+
+
+def superblocks(names):
+    """
+    Return what mdadm finds on these disks: ``{disk: {"name", "level", "devices", "uuid"}}``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'r1n1' racksalt_raid.superblocks '[sdb, sdc]'
+    """
+    asked = [["mdadm", "--examine", "--export", f"/dev/{name}"] for name in names]
+    told = __salt__["racksalt_probe.run_all"](asked)
+    found = {name: superblock(one["out"]) for name, one in zip(names, told, strict=True)}
+    return {name: block for name, block in found.items() if block}
+
+
+def superblock(text):
+    """
+    Return what ``mdadm --examine --export`` says of one disk; empty where there is no array on it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'r1n1' racksalt_raid.superblock "$(mdadm --examine --export /dev/sdb)"
+    """
+    said = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    if "MD_UUID" not in said:
+        return {}
+    name = said.get("MD_NAME", "")
+    return {
+        "name": name.rpartition(":")[2],
+        "level": said.get("MD_LEVEL"),
+        "devices": int(said.get("MD_DEVICES") or 0),
+        "uuid": said["MD_UUID"],
+    }
+
+
+def content(names):
+    """
+    Return what is on these disks, as ``wipefs`` finds it: ``{disk: ["ext4", "gpt", …]}``, blank disks
+    left out. A disk that cannot be looked at counts as one with unknown content.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'r1n1' racksalt_raid.content '[sdb, sdc]'
+    """
+    told = __salt__["racksalt_probe.run_all"]([["wipefs", "--json", f"/dev/{it}"] for it in names])
+    found = {name: _signatures(one) for name, one in zip(names, told, strict=True)}
+    return {name: kinds for name, kinds in found.items() if kinds}
+
+
+def plan(wanted, overwrite=False):
+    """
+    Return what is to be done for the arrays in ``wanted``; nothing is changed.
+
+    wanted
+        ``[{"name": "data", "level": "raid1", "devices": 2, "disks": [sdb, sdc]}]``; ``disks`` are
+        names, serial numbers or WWNs, or ``match`` chooses among the free ones (``media``,
+        ``size_gb_min``, ``size_gb_max``, ``model``)
+
+    overwrite
+        whether disks that hold something may be taken
+
+    Returns ``[{"array", "action", "disks", "why"}]``; the action is ``none``, ``assemble``,
+    ``create`` or ``refuse``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'r1n1' racksalt_raid.plan '[{name: data, level: raid1, devices: 2, disks: [sdb, sdc]}]'
+    """
+    disks = {disk["name"]: disk for disk in __salt__["racksalt_drive.disks"]()}
+    blocks, taken, steps = superblocks(sorted(disks)), set(_in_use(disks)), []
+    running = {member for array in arrays() for member in array["members"]}
+    for array in wanted:
+        there = sorted(name for name, block in blocks.items() if block["name"] == array["name"])
+        if there:
+            steps.append(_existing(array, there, blocks, running))
+        else:
+            steps.append(_fresh(array, disks, taken | running, bool(overwrite)))
+        taken.update(steps[-1]["disks"])
+    return steps
+
+
+def carry_out(steps):
+    """
+    Do what ``plan`` returned, array by array; returns the names of the arrays that were made or
+    assembled. The plan is checked before anything is written: one refusal stops all of it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'r1n1' racksalt_raid.carry_out '[{array: {name: data, level: raid1}, action: create, disks: [sdb, sdc]}]'
+    """
+    refused = [step["why"] for step in steps if step["action"] == "refuse"]
+    if refused:
+        raise CommandExecutionError("; ".join(refused))
+    for step in steps:
+        if step["action"] == "create":
+            _create(step["array"], step["disks"])
+        elif step["action"] == "assemble":
+            paths = [f"/dev/{name}" for name in step["disks"]]
+            _must(["mdadm", "--assemble", "--run", f"/dev/md/{step['array']['name']}", *paths])
+    return [step["array"]["name"] for step in steps if step["action"] != "none"]
+
+
+def _signatures(told):
+    if told["problem"] or told["code"]:
+        return ["unknown"]
+    try:
+        return sorted(
+            {one["type"] for one in json.loads(told["out"] or "{}").get("signatures", ())}
+        )
+    except (ValueError, KeyError, TypeError):
+        return ["unknown"]
+
+
+def _in_use(disks):
+    """Return the disks that are mounted, or that something else is built on, themselves or by a partition."""
+    mounts = pathlib.Path("/proc/mounts").read_text() + pathlib.Path("/proc/swaps").read_text()
+    for name in disks:
+        block = pathlib.Path("/sys/block", name)
+        parts = [block, *(part.parent for part in block.glob("*/partition"))]
+        held = any(
+            (part / "holders").is_dir() and any((part / "holders").iterdir()) for part in parts
+        )
+        if held or any(f"/dev/{part.name} " in mounts for part in parts):
+            yield name
+
+
+def _existing(array, there, blocks, running):
+    block = blocks[there[0]]
+    shape = array["level"], int(array["devices"])
+    step = {"array": array, "disks": there, "why": ""}
+    if len({blocks[name]["uuid"] for name in there}) > 1:
+        return {**step, "action": "refuse", "why": f"two arrays are named {array['name']}"}
+    if (block["level"], block["devices"]) != shape:
+        has = f"{block['level']} of {block['devices']}"
+        why = f"{array['name']} is there as {has}, not {shape[0]} of {shape[1]}; erase its disks first"
+        return {**step, "action": "refuse", "why": why}
+    return {**step, "action": "none" if running.intersection(there) else "assemble"}
+
+
+def _fresh(array, disks, taken, overwrite):
+    chosen = _chosen(array, disks, taken)
+    step = {"array": array, "disks": chosen, "action": "refuse"}
+    if len(chosen) != int(array["devices"]):
+        told = f"{array['devices']} disks wanted, {len(chosen)} fit"
+        return {**step, "disks": [], "why": f"{array['name']}: {told} and are free"}
+    full = content(chosen)
+    if full and not overwrite:
+        what = ", ".join(f"{name} ({', '.join(kinds)})" for name, kinds in sorted(full.items()))
+        return {**step, "why": f"{array['name']}: {what} would be lost; the plan does not allow it"}
+    return {**step, "action": "create", "why": ""}
+
+
+def _chosen(array, disks, taken):
+    free = [disk for name, disk in sorted(disks.items()) if name not in taken]
+    named = array.get("disks")
+    if named:
+        marks = [str(one) for one in named]
+        return [d["name"] for d in free if {d["name"], d.get("serial"), d.get("wwn")} & set(marks)]
+    fitting = [disk["name"] for disk in free if _fits(disk, array.get("match") or {})]
+    return fitting[: int(array["devices"])] if array.get("match") else []
+
+
+def _fits(disk, match):
+    size = disk.get("size_gb") or 0
+    if not match.get("size_gb_min", 0) <= size <= match.get("size_gb_max", size):
+        return False
+    return all(disk.get(key) == match[key] for key in ("media", "model") if key in match)
+
+
+def _create(array, names):
+    paths = [f"/dev/{name}" for name in names]
+    for name in names:
+        parts = [
+            f"/dev/{part.parent.name}"
+            for part in pathlib.Path("/sys/block", name).glob("*/partition")
+        ]
+        _must(["wipefs", "--all", *parts, f"/dev/{name}"])
+    how = ["--run", "--metadata=1.2", "--homehost=any", f"--name={array['name']}"]
+    shape = [f"--level={array['level']}", f"--raid-devices={len(paths)}"]
+    _must(["mdadm", "--create", f"/dev/md/{array['name']}", *how, *shape, *paths])
+
+
+def _must(argv):
+    done = __salt__["racksalt_probe.run"](argv, _CREATE_S)
+    if done["problem"] or done["code"]:
+        told = done["problem"] or done["err"].strip() or done["out"].strip()
+        raise CommandExecutionError(f"{' '.join(argv[:2])}: {told[:500]}")
