@@ -10,15 +10,18 @@ import os
 import shutil
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import salt.utils.jid
 
 from racksalt.adapters.salt_jobs import SaltJobs
+from racksalt.adapters.salt_switch import MinionRunner
 from racksalt.conductor.ports import JobRequest
 from racksalt.lab.rack import Rack
-from racksalt.model.errors import AgentUnreachableError, NotFoundError
+from racksalt.model.errors import AgentUnreachableError, NotFoundError, SwitchError
+from racksalt.model.switch import Switch
 from racksalt.share import share_dir
 from tests.support.salt_daemons import Stranger, a_minion, journal_of, pre_accept
 from tests.support.waiting import wait_for
@@ -285,3 +288,15 @@ def test_without_a_master_the_error_says_so(jobs, rack, jid):
     opts = {**rack.master.opts, "sock_dir": str(rack.root / "nowhere")}
     with pytest.raises(AgentUnreachableError, match="did not take the job"):
         submit(SaltJobs(opts), jid, "count")
+
+
+def test_scripts_for_a_switch_run_on_its_minion(rack, jobs):
+    """What a script prints comes back whole, and a failure with what was said on standard error."""
+    tor = Switch(name="tor", rack="r1", via="minion", minion="m1")
+    runner = MinionRunner(rack.master.opts, tor)
+    printed = runner.run("x='a b'\necho \"$x\"\necho '@@racksalt links'\necho []")
+    assert printed == "a b\n@@racksalt links\n[]\n"
+    with pytest.raises(SwitchError, match="tor: no such port"):
+        runner.run("set -e\necho no such port >&2\nfalse\necho not reached")
+    with pytest.raises(SwitchError, match="its minion tor did not answer"):
+        MinionRunner(rack.master.opts, replace(tor, minion=None)).run("true")

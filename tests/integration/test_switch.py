@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 
 import pytest
 
 from racksalt.model.errors import ConflictError, SwitchError
+from tests.support.salt_node import SaltNode
 from tests.support.switch_guest import SwitchGuest, require_guest
 from tests.support.switch_site import PORTS, SwitchSite
 from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.daemons, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.daemons,
+    pytest.mark.slow,
+    pytest.mark.timeout(400),
+    # Salt's loaders leave sockets to the garbage collector.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 HOSTS = {1: "10.9.0.1", 2: "10.9.0.2", 3: "10.9.0.3"}
 BLANK = {"untagged": 1, "tagged": []}
 
@@ -236,3 +244,51 @@ def test_a_bridge_is_made_where_there_is_none(site, switches, guest):
     finally:
         guest.run("ip link del br9", check=False)
         guest.run("ip link del spare1", check=False)
+
+
+PORT = {"untagged": 110, "tagged": [120], "edge": True, "lldp_med": True, "description": "n1"}
+
+
+@pytest.fixture
+def minion(guest, switches, tmp_path, tmp_path_factory, monkeypatch):
+    """The loaders of a minion whose iproute2 and lldpcli are the switch's."""
+    node = SaltNode(tmp_path_factory.mktemp("m"), virtual=False)
+    programs = guest.programs(tmp_path / "programs")
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    return node
+
+
+def test_states_of_a_switchs_minion_compare_before_they_act(minion, switches, guest):
+    """Test mode changes nothing; then the port is as declared, and a second run changes nothing."""
+    would = minion.states.racksalt_switch.port(name="swp1", **PORT, test=True)
+    assert (would.result, would.changes["untagged"]) == (None, {"old": 1, "new": 110})
+    assert vlans(guest, "swp1") == BLANK
+    did = minion.states.racksalt_switch.port(name="swp1", **PORT)
+    assert did.result is True, did.comment
+    assert set(did.changes) == set(PORT)
+    seen = switches.show("tor")["ports"]["swp1"]
+    assert (seen["untagged"], seen["tagged"], seen["edge"]) == (110, (120,), True)
+    assert (seen["med"], seen["description"]) == ("untagged", "n1")
+    again = minion.states.racksalt_switch.port(name="swp1", **PORT)
+    assert (again.result, again.changes) == (True, {})
+    guest.run("bridge vlan add dev swp1 vid 7 untagged")
+    back = minion.states.racksalt_switch.port(name="swp1", **PORT)
+    assert back.changes == {"stray": {"old": [7], "new": []}}
+    assert minion.states.racksalt_switch.bridge(name="bridge").changes == {}
+
+
+def test_a_state_makes_a_bridge_that_keeps_vlans_apart(minion, guest):
+    """An absent bridge comes, one that mixes VLANs is changed, and a port that is nowhere joins."""
+    guest.run("ip link add spare1 type veth peer name spare2; ip link set spare2 up")
+    try:
+        for old in ("absent", "plain"):
+            did = minion.states.racksalt_switch.bridge(name="br8")
+            assert (did.result, did.changes["bridge"]["old"]) == (True, old)
+            guest.run("ip link set br8 type bridge vlan_filtering 0")
+        did = minion.states.racksalt_switch.port(name="spare1", bridge="br8", untagged=120)
+        assert (did.result, did.changes["member"]) == (True, {"old": False, "new": True})
+        wrong = minion.states.racksalt_switch.port(name="swp99", untagged=120)
+        assert wrong.result is False
+        assert "swp99" in wrong.comment
+    finally:
+        guest.run("ip link del br8; ip link del spare1")

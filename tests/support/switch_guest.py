@@ -132,6 +132,18 @@ class SwitchGuest:
         assert not check or done.returncode == 0, f"{argv}: {done.stdout} {done.stderr}"
         return done
 
+    def programs(self, folder: Path) -> Path:
+        """Return a folder of programs of the same names that run on the switch, for a minion's PATH."""
+        folder.mkdir()
+        self.run("true")  # the connection that they share
+        login = f"ssh -F none -o ControlPath={self.folder}/hand root@127.0.0.1"
+        for name in ("ip", "bridge", "lldpcli"):
+            quoting = 'line=NAME; for word in "$@"; do line="$line \'$word\'"; done'
+            script = f'#!/bin/sh\n{quoting}\nexec {login} "$line"\n'.replace("NAME", name)
+            (folder / name).write_text(script)
+            (folder / name).chmod(0o755)
+        return folder
+
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, self.console()
