@@ -7,7 +7,10 @@ The disk's own GUID is written last and says which installation finished this; a
 Types: UEFI 2.10 section 5.3.3, the GRUB manual's section on BIOS installation for the BIOS boot partition.
 """
 
+import contextlib
+import fcntl
 import json
+import os
 import pathlib
 import re
 import time
@@ -67,15 +70,10 @@ def carry_out(settings):
     told = plan(settings)
     __salt__["racksalt_target.release"]()
     disks = __salt__["racksalt_disk.chosen"](settings)
-    _stop(_arrays(disks))
-    _wipe(disks)
-    parts = [_write(disk, settings) for disk in disks]
-    _filesystems(disks, parts)
-    if settings.get("raid") == "raid1":
-        _mirror([part["root"] for part in parts])
-    for disk in disks:
-        quiet = ["--force", "--no-reread", "--no-tell-kernel"]
-        _run(["sfdisk", *quiet, "--disk-id", disk["device"], _mark(disk)])
+    with _to_ourselves(disks):
+        _stop(_arrays(disks))
+        _wipe(disks)
+        _make(disks, settings)
     if not _is_made(disks, settings):
         raise CommandExecutionError(f"{_names(disks)}: not read back as written")
     return {"comment": f"{_names(disks)} wiped and partitioned", "changes": told["changes"]}
@@ -93,8 +91,9 @@ def clear(disks):
         salt 'r1n1' racksalt_partition.clear '[]'
     """
     __salt__["racksalt_target.release"]()
-    _stop(_arrays(disks))
-    _wipe(disks)
+    with _to_ourselves(disks):
+        _stop(_arrays(disks))
+        _wipe(disks)
 
 
 def made():
@@ -253,6 +252,39 @@ def _reread(disk, count):
             told = f"the kernel shows {len(parts)} partitions of {disk['name']}, not {count}"
             raise CommandExecutionError(told)
         time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def _to_ourselves(disks):
+    """Keep udev, which assembles what is taken apart, from these disks (systemd: Locking Block Device Access)."""
+    with contextlib.ExitStack() as held:
+        for disk in disks:
+            handle = os.open(disk["device"], os.O_RDONLY)
+            held.callback(os.close, handle)
+            _lock(handle, disk["name"])
+        yield
+
+
+def _lock(handle, name):
+    until = time.monotonic() + _APPEAR_S
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                message = f"another program has locked {name} for {_APPEAR_S} s"
+                raise CommandExecutionError(message) from None
+        time.sleep(0.1)
+
+
+def _make(disks, settings):
+    parts = [_write(disk, settings) for disk in disks]
+    _filesystems(disks, parts)
+    if settings.get("raid") == "raid1":
+        _mirror([part["root"] for part in parts])
+    for disk in disks:
+        quiet = ["--force", "--no-reread", "--no-tell-kernel"]
+        _run(["sfdisk", *quiet, "--disk-id", disk["device"], _mark(disk)])
 
 
 def _write(disk, settings):
