@@ -24,11 +24,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """``ID`` in the distribution's /etc/os-release: whose apt sources are used."""
     suite: str
     components: tuple[str, ...] = ("main",)
-    variant: Literal["essential", "minbase"] = "minbase"
-    """mmdebstrap's word for what is there before ``packages``."""
+    variant: Literal["extract", "essential", "minbase"] = "minbase"
+    """mmdebstrap's word for what is there before ``packages``; ``extract`` configures nothing."""
     arch: Literal["x86_64"] = "x86_64"
     python: str = "3.11"
-    """Version of the distribution's Python, in which Salt runs."""
+    """Version of the distribution's Python, in which Salt runs; empty for an image without Salt."""
     packages: list[str]
     kernels: dict[str, str] = {}
     """Kernel packages to choose from: ``cloud`` for virtual machines, ``full`` for all hardware."""
@@ -48,7 +48,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """os: free space in the file system image; it grows to its disk when it is installed."""
 
     def kernel(self, wanted: str) -> str:
-        """Return the package of a kernel; raise InvalidInputError when the recipe has none such."""
+        """Return the package of a kernel, empty for an image without any; raise InvalidInputError when the recipe has none such."""
+        if not self.kernels:
+            return ""
         try:
             return self.kernels[wanted]
         except KeyError:
@@ -75,8 +77,9 @@ def load(name: str) -> Recipe:
         NotFoundError: there is none.
         InvalidInputError: the file does not fit; the message names file and key.
     """
-    path = Path(name) if name.endswith(".yaml") else folder() / f"{name}.yaml"
-    if not path.is_file() or (path.parent == folder() and path.stem not in names()):
+    own = not name.endswith(".yaml")
+    path = folder() / f"{name}.yaml" if own else Path(name)
+    if (own and name not in names()) or not path.is_file():
         raise NotFoundError(f"there is no recipe {name!r}", f"there are {', '.join(names())}")
     try:
         recipe = msgspec.yaml.decode(path.read_bytes(), type=Recipe)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import uuid
 from pathlib import Path
@@ -34,13 +33,15 @@ def build(workshop: Workshop, found: Recipe, sources: str, kernel: str, public: 
         at = packages.epoch(base)
         made = tree.Tree(folder / "root", workshop.log)
         made.lay(base / "root")
-        made.lay(salt, salt_tree.PLACE)
+        if salt is not None:
+            made.lay(salt, salt_tree.PLACE)
+            lay_loaders(made)
         made.drop(found.without)
         _ours(made, found, sources, public)
         _services(made, found, workshop.log)
         image = folder / "root.ext4"
-        identity = uuid.UUID(hashlib.sha256(f"{base.name} {salt.name}".encode()).hexdigest()[:32])
-        made.ext4(image, at, label=LABEL, uuid=str(identity), spare_mib=found.spare_mib)
+        identity = str(uuid.UUID(recipe.digest(inputs)[:32]))
+        made.ext4(image, at, label=LABEL, uuid=identity, spare_mib=found.spare_mib)
         shutil.rmtree(made.root)
         tree.zstd(image, folder / FILE, _LEVEL, workshop.log)
         entries = {FILE: manifests.entry(folder / FILE, image)}
@@ -50,7 +51,8 @@ def build(workshop: Workshop, found: Recipe, sources: str, kernel: str, public: 
 
     ours = [recipe.folder() / "live/root/usr/lib/racksalt", *salt_tree.loader_folders()]
     inputs = [
-        *(base.name, salt.name, sources, public.decode(), recipe.tree_digest(data, *ours)),
+        *(base.name, salt.name if salt else "", sources, public.decode()),
+        recipe.tree_digest(data, *ours),
         *(found.without, found.enabled, found.disabled, found.spare_mib),
     ]
     return workshop.step(f"os-{found.name}", inputs, make)
@@ -64,20 +66,21 @@ def entries(made: Path) -> dict[str, FileEntry]:
 def versions(workshop: Workshop, found: Recipe, sources: str, kernel: str) -> dict[str, str]:
     """Return package -> version of all that is in the image; its steps are there already."""
     base, salt = _parts(workshop, found, sources, kernel)
-    return packages.versions(base) | salt_tree.versions(salt)
+    return packages.versions(base) | (salt_tree.versions(salt) if salt else {})
 
 
-def _parts(workshop: Workshop, found: Recipe, sources: str, kernel: str) -> tuple[Path, Path]:
+def _parts(
+    workshop: Workshop, found: Recipe, sources: str, kernel: str
+) -> tuple[Path, Path | None]:
     early = recipe.folder() / "system/early"
     base = packages.root(workshop, found, sources, found.kernel(kernel), early)
-    return base, salt_tree.salt(workshop, found, base)
+    return base, salt_tree.salt(workshop, found, base) if found.python else None
 
 
 def _ours(made: tree.Tree, found: Recipe, sources: str, public: bytes) -> None:
     """Put in what is ours, and what a system needs that no package brings."""
     made.copy(recipe.folder() / "system/root")
     made.copy(share_dir("recipes") / "live/root/usr/lib/racksalt", "usr/lib/racksalt", _FROM_LIVE)
-    lay_loaders(made)
     made.write("etc/racksalt/images.pub", public)
     made.write("etc/apt/sources.list.d/racksalt.sources", sources.encode())
     made.write("etc/machine-id", b"")  # empty: systemd makes one at the first start, and keeps it

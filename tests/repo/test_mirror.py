@@ -9,6 +9,9 @@ from tests.support import source
 # Module -> where it is tested instead, or why there is nothing to test.
 ELSEWHERE: dict[str, str] = {
     "racksalt/adapters/lab_link.py": "tests/unit/adapters/test_simulated.py",
+    "racksalt/images/build.py": "tests/integration/test_images.py",
+    "racksalt/images/packages.py": "tests/integration/test_images.py",
+    "racksalt/images/system.py": "tests/integration/test_images.py",
     "racksalt/lab/demo.py": "tests/integration/test_demo.py",
     "racksalt/lab/firmware.py": "tests/unit/lab/test_machine.py",
     "racksalt/lab/fleet.py": "tests/integration/test_fleet.py",

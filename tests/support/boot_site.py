@@ -17,7 +17,7 @@ from racksalt.model.event import Event
 from racksalt.model.node import Hardware, Nic, Node
 from racksalt.psm.sequences import SEQUENCES, STAGES, Sequences
 from racksalt.psm.table import MACHINE
-from racksalt.settings import BootApi, ConductorSettings, Settings
+from racksalt.settings import BootApi, ConductorSettings, ImageSettings, Settings
 from racksalt.store import Store
 
 SECRET = b"a boot secret of the tests, 32 b"
@@ -29,7 +29,16 @@ TTL_S = 3600.0
 class BootSite:
     """One site: store, conductor and boot API. ``now`` is the time that all of them read."""
 
-    def __init__(self, folder, limits=None, discovery_limit=256, effective=None, vouch=False):
+    def __init__(
+        self,
+        folder,
+        limits=None,
+        discovery_limit=256,
+        effective=None,
+        vouch=False,
+        images="/nonexistent",
+    ):
+        folder.mkdir(parents=True, exist_ok=True)
         self.now = 1_000_000.0
         self.store = Store(f"sqlite:///{folder}/racksalt.db")
         rules = Rules(
@@ -43,7 +52,10 @@ class BootSite:
         world = World(clock=self.clock, power={}, jobs={}, keys=None, announcer=None)
         self.conductor = Conductor(self.store, lambda: rules, world, ConductorSettings(), SECRET)
         self.context = Context(
-            settings=Settings(boot_api=BootApi(url=BASE, images=f"{BASE}/i", master_finger=FINGER)),
+            settings=Settings(
+                boot_api=BootApi(url=BASE, images=f"{BASE}/i", master_finger=FINGER),
+                images=ImageSettings(folder=str(images)),
+            ),
             store=self.store,
             conductor=self.conductor,
             machine=MACHINE,
