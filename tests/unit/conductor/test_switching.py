@@ -9,10 +9,11 @@ import pytest
 from racksalt.conductor.switching import APPLIED, BEGAN, FAILED, ROLLED_BACK, SwitchOperations
 from racksalt.model.errors import ConflictError, NotFoundError, SwitchError, SwitchPlanError
 from racksalt.model.node import Address, Node
-from racksalt.network.switches import Observed, PortState
+from racksalt.network.switches import PortState
 from racksalt.site.declare import declare
 from racksalt.site.schema import Declarations
 from racksalt.store import Store
+from tests.support.switch_memory import Memory
 
 SITE = {
     "zones": ["z1"],
@@ -47,39 +48,6 @@ class Site:
 
 class Died(BaseException):
     """The process was killed."""
-
-
-class Memory:
-    """A switch in memory; ``script`` says what happens at the n-th step from now."""
-
-    def __init__(self) -> None:
-        ports = [PortState(name=f"swp{n}") for n in range(1, 5)]
-        self.state = Observed(ports={port.name: port for port in ports})
-        self.script: dict[int, BaseException | str] = {}
-        self.steps = 0
-
-    def observe(self, switch):
-        """Return the state."""
-        return self.state
-
-    def apply(self, switch, steps):
-        """Take the steps."""
-        for step in steps:
-            self.steps += 1
-            what = self.script.pop(self.steps, None)
-            if isinstance(what, BaseException):
-                raise what
-            if what != "lie":
-                port = self.state.ports[step.port].having(step.kind, step.after)
-                self.state = replace(self.state, ports={**self.state.ports, step.port: port})
-
-    def by_hand(self, name, **changes):
-        """Change a port as somebody does who logs in."""
-        port = replace(self.state.ports[name], **changes)
-        self.state = replace(self.state, ports={**self.state.ports, name: port})
-
-    def close(self):
-        """Nothing is open."""
 
 
 @pytest.fixture
