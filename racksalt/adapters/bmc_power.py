@@ -26,6 +26,10 @@ from racksalt.model.node import Bmc
 log = logging.getLogger(__name__)
 
 
+SLOW_S = 1.0
+"""A BMC whose last operation took longer gets a worker only from the half that is for BMCs under suspicion."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BmcSettings:
     """How BMCs are treated. ``uefi``: the next boot is asked for in UEFI mode, not in legacy BIOS mode."""
@@ -36,13 +40,14 @@ class BmcSettings:
 
 
 class _Line:
-    """One BMC's turn: a lock, so that its operations come one at a time, and its breaker."""
+    """One BMC's turn: a lock, so that its operations come one at a time, its breaker, and whether it was slow."""
 
-    __slots__ = ("breaker", "lock")
+    __slots__ = ("breaker", "lock", "slow")
 
     def __init__(self, breaker: Breaker) -> None:
         self.lock = threading.Lock()
         self.breaker = breaker
+        self.slow = False
 
 
 class BmcPower:
@@ -118,7 +123,7 @@ class BmcPower:
             job = {"key": key, "op": op, "args": args, **self._login(bmc), **(login or {})}
             if (wait_s := line.breaker.wait_s()) > 0:
                 self._sleep(wait_s)
-            return self._count(bmc, line.breaker, job)
+            return self._count(bmc, line, job)
 
     def _admit(self, bmc: Bmc, breaker: Breaker) -> None:
         retry_after_s = breaker.retry_after_s()
@@ -129,10 +134,11 @@ class BmcPower:
                 retry_after_s=retry_after_s,
             )
 
-    def _count(self, bmc: Bmc, breaker: Breaker, job: dict[str, Any]) -> Any:
+    def _count(self, bmc: Bmc, line: _Line, job: dict[str, Any]) -> Any:
         """Do the job and tell the breaker how it went."""
+        breaker = line.breaker
         try:
-            result = self._send(bmc, job, suspect=breaker.is_suspect)
+            result = self._send(bmc, line, job)
         except BmcRefusedError as error:
             # A BMC that answers is well; one that does not let us in would lock the account if we went on.
             if error.detail.get("login"):
@@ -148,12 +154,14 @@ class BmcPower:
         breaker.succeeded()
         return result
 
-    def _send(self, bmc: Bmc, job: dict[str, Any], *, suspect: bool) -> Any:
+    def _send(self, bmc: Bmc, line: _Line, job: dict[str, Any]) -> Any:
         doubt = "observe before repeating: it may have been done" if job["op"] in ACTIONS else ""
         try:
+            suspect = line.breaker.is_suspect or line.slow
             answer = self._pool.run(job, budget_s=self.budget_s, suspect=suspect)
         except WorkerLostError as error:
             raise BmcUnreachableError(f"{_name(bmc)}: the BMC worker {error}", doubt) from None
+        line.slow = answer["took_s"] > SLOW_S
         if "error" not in answer:
             return answer["result"]
         message = f"{_name(bmc)}: {answer['message']}"

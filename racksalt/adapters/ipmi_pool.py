@@ -2,7 +2,8 @@
 
 A worker does one operation at a time, and the calling thread waits for it: the pool has no threads of its own. When a
 BMC's home is busy with another BMC for longer than a moment, the operation moves to an idle worker or a new one, so
-that nobody waits for a dead BMC. BMCs under suspicion (see `Breaker.is_suspect`) get at most half of the workers.
+that nobody waits for a dead BMC. BMCs under suspicion (they failed or were slow last time, or never worked) get at most
+half of the workers.
 A worker that overruns its time is killed and replaced by the next operation that needs one.
 """
 

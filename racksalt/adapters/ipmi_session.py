@@ -22,8 +22,8 @@ from pyghmi.ipmi.private import simplesession
 
 from racksalt.model.errors import BmcRefusedError, BmcUnreachableError
 
-REPEAT_WAITS_S = (1.0, 2.0)
-"""How long to wait for an answer, then again after a retransmission: 3 s of silence mean unreachable."""
+REPEAT_WAITS_S = (0.7, 1.0, 1.4)
+"""How long to wait for an answer, then again after each retransmission: 3 s of silence mean unreachable."""
 ONCE_WAITS_S = (4.0,)
 """The same for a command that must not be sent twice."""
 TRUST_IDLE_S = 50.0

@@ -4,7 +4,8 @@
 
     {"key": "ipmi://…", "protocol": "ipmi", "op": "observe", "address": …, "port": …, "username": …, "password": …,
      "certificate_sha256": null, "ca_file": null, "args": {}, "budget_s": 15.0, "forget": []}
-    → {"result": "on"}  or  {"error": "bmc_unreachable", "message": …, "hint": …, "detail": {}}
+    → {"result": "on", "took_s": 0.01}
+    → {"error": "bmc_unreachable", "message": …, "hint": …, "detail": {}, "took_s": 3.1}
 
 Passwords come in over the pipe and never go anywhere but to the BMC. The worker ends when its input ends or its parent
 is gone, and gives its sessions back first: BMCs have few.
@@ -63,7 +64,11 @@ class Worker:
         self._clients: OrderedDict[str, tuple[tuple[Any, ...], Client]] = OrderedDict()
 
     def handle(self, job: dict[str, Any]) -> dict[str, Any]:
-        """Do one job and return its answer. Raises nothing but SystemExit."""
+        """Do one job and return its answer, with the seconds that it took. Raises nothing but SystemExit."""
+        begun = time.monotonic()
+        return {**self._handle(job), "took_s": time.monotonic() - begun}
+
+    def _handle(self, job: dict[str, Any]) -> dict[str, Any]:
         signal.setitimer(signal.ITIMER_REAL, job["budget_s"])
         try:
             for key in job["forget"]:

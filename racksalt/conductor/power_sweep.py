@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +25,8 @@ from racksalt.store import Store
 log = logging.getLogger(__name__)
 SLOW_S = 1.0
 """A BMC that took longer than this for its last answer, or gave none, is asked apart from the quick ones."""
+PATIENCE_S = 10.0
+"""How long a sweep waits for BMCs that are not known to be slow: right after a start, none is."""
 LEAST_REPEATS, MOST_REPEATS = 2, 8
 """How many further readings must agree: two, and two more for each time that this BMC contradicted itself."""
 REPEAT_PAUSE_S = 0.5
@@ -62,18 +65,20 @@ class PowerSweep:
         self._quick = ThreadPoolExecutor(workers, thread_name_prefix="racksalt-power-sweep")
         self._apart = ThreadPoolExecutor(max(workers // 2, 1), thread_name_prefix="racksalt-apart")
         self._busy: set[str] = set()
-        self._slow: set[str] = set()
+        self._took_s: dict[str, float] = {}
         self._contrary: dict[str, Reading] = {}
         self._caught: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._wake = threading.Event()
 
     def __call__(self) -> None:
-        """One sweep over this conductor's share; returns when the quick ones have answered."""
+        """One sweep over this conductor's share; what comes later than its patience is judged by the next sweep."""
         bmcs = self._share({bmc.node: bmc for bmc in self.store.all_of(Bmc)})
         nodes = [node for node in self.store.nodes() if node.id in bmcs]
-        looks = [self._start(node, bmcs[node.id]) for node in nodes]
-        wait([look for look in looks if look is not None])
+        # The quickest first: who was slow or silent last time has no claim on a thread that others need.
+        in_order = sorted(nodes, key=lambda node: self._took_s.get(node.id, 0.0))
+        looks = [self._start(node, bmcs[node.id]) for node in in_order]
+        wait([look for look in looks if look is not None], PATIENCE_S)
         with self._lock:
             found, self._contrary = self._contrary, {}
         if found:
@@ -92,7 +97,7 @@ class PowerSweep:
             if node.id in self._busy:
                 return None
             self._busy.add(node.id)
-            slow = node.id in self._slow
+            slow = self._took_s.get(node.id, 0.0) > SLOW_S
         look = (self._apart if slow else self._quick).submit(self._look, node, bmc)
         return None if slow else look
 
@@ -105,10 +110,10 @@ class PowerSweep:
         except Exception:
             # One broken adapter must not end the sweep of the others.
             log.exception("power of %s could not be asked", node.id)
-        slow = seen is None or self.world.clock() - begun > SLOW_S
+        took_s = math.inf if seen is None else self.world.clock() - begun
         with self._lock:
             self._busy.discard(node.id)
-            (self._slow.add if slow else self._slow.discard)(node.id)
+            self._took_s[node.id] = took_s
             if seen is not None and (seen != node.power or (seen == "off" and self._works(node))):
                 self._contrary[node.id] = seen
 
