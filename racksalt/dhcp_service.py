@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from racksalt.adapters.dnsmasq import Dnsmasq
+from racksalt.adapters.kea import Kea
 from racksalt.model.errors import ConflictError, DhcpError, RacksaltError, StoreError
 from racksalt.model.event import Entry
 from racksalt.model.place import Network
@@ -62,6 +63,7 @@ class Service:
             DhcpError: the server cannot be started; the message says why.
         """
         self._refresh()
+        log.info("serving %d nodes by %s", len(self._wanted.hosts), self._settings.dhcp.server)
 
     def run(self, stop: threading.Event) -> None:
         """Serve until told to stop."""
@@ -162,6 +164,8 @@ def open_server(settings: Settings) -> Server:
     """
     if settings.dhcp.server == "dnsmasq":
         return Dnsmasq(settings)
+    if settings.dhcp.server == "kea":
+        return Kea(settings)
     raise DhcpError(
         "the settings choose no DHCP server", "set dhcp.server to dnsmasq or kea, or start none"
     )

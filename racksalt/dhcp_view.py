@@ -14,6 +14,8 @@ from racksalt.adapters.dhcp_files import Folder
 from racksalt.adapters.dhcp_links import all_links, chosen
 from racksalt.adapters.dnsmasq import LEASES, texts
 from racksalt.adapters.dnsmasq_check import Checker
+from racksalt.adapters.kea import rendered
+from racksalt.adapters.kea_control import kea_leases
 from racksalt.dhcp_service import STATUS, STATUS_S
 from racksalt.model.errors import NotFoundError
 from racksalt.model.place import Network
@@ -34,7 +36,7 @@ Seen = tuple[str, bool, str, str]
 def leases(settings: Settings, now: float) -> list[dict[str, Any]]:
     """Return the leases that are not over, with the network and the node that they belong to."""
     networks, by_address = _of_store(settings)
-    found = _of_file(settings)
+    found = kea_leases(settings) if settings.dhcp.server == "kea" else _of_file(settings)
     return [
         {
             "address": one.address,
@@ -64,6 +66,8 @@ def render(settings: Settings, node: str, *, check: bool) -> tuple[str, list[str
         raise NotFoundError(
             f"node {node!r} has no reservation", "look at its NICs: `racksalt node show`"
         )
+    if settings.dhcp.server == "kea":
+        return rendered(settings, found, check=check), list(found.problems)
     return _dnsmasq(settings, found, node, check)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ STOP_S = 5.0
 STEADY_S = 60.0
 """After so long alive, the next end counts as the first again."""
 FIRST_PAUSE_S, MOST_PAUSE_S = 0.2, 30.0
+_BAD = re.compile(r" (ERROR|FATAL) ")
 KEPT_LINES, UNREAD_LINES = 20, 20000
 
 
@@ -132,8 +134,9 @@ class Child:
         return None
 
     def tail(self) -> str:
-        """Return what it said last."""
-        return self.last[-1] if self.last else "it said nothing"
+        """Return what it said last, its last error if it told one."""
+        said = list(self.last) or ["it said nothing"]
+        return next((line for line in reversed(said) if _BAD.search(line)), said[-1])
 
     def _read(self, process: subprocess.Popen[str], up: threading.Event) -> None:
         assert process.stdout is not None

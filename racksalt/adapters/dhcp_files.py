@@ -65,12 +65,13 @@ class Folder:
         except FileNotFoundError:
             return None
 
-    def write(self, name: str, text: str) -> None:
+    def write(self, name: str, text: str, mode: int = 0o644) -> None:
         """Put a file into place; a reader sees the old or the new one, never a part."""
         fresh = self.root / NEW / name.replace("/", "_")
         try:
+            fresh.touch(0o600)
             fresh.write_text(text, encoding="utf-8")
-            fresh.chmod(0o644)
+            fresh.chmod(mode)
             fresh.rename(self.root / name)
         except OSError as error:
             raise DhcpError(

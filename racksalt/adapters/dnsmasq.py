@@ -68,13 +68,18 @@ class Dnsmasq:
         self._started_at = 0.0
         self._live = 0
 
-    def apply(self, wanted: Wanted) -> None:
+    def apply(self, wanted: Wanted, links: Sequence[Link] | None = None) -> None:
         """Write what differs, after dnsmasq has said that it can read it.
+
+        Args:
+            wanted: what it is to say.
+            links: the interfaces to serve on; None: those that the settings choose.
 
         Raises:
             DhcpError: no interface, a refused main file, or dnsmasq does not start. Files in use are as before.
         """
-        links = chosen(self._all_links(), wanted.networks, self._dhcp.interfaces)
+        if links is None:
+            links = chosen(self._all_links(), wanted.networks, self._dhcp.interfaces)
         main = main_file(wanted, self._settings, links)
         changes = self._changes(wanted)
         refused = self._checker.refused(main, changes.write)

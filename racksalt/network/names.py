@@ -52,7 +52,10 @@ def zones_of(networks: Iterable[Network]) -> list[str]:
 
 
 def reverse_zones(cidr: str) -> Iterator[str]:
-    """Yield the reverse zones (RFC 1035 section 3.5, RFC 3596 section 2.5) that cover a subnet exactly; of a part of one, none."""
+    """Yield the reverse zones that cover a subnet exactly; of a part of one, none.
+
+    RFC 1035 section 3.5, RFC 3596 section 2.5.
+    """
     subnet = ip_network(cidr, strict=False)
     step = 8 if isinstance(subnet, IPv4Network) else 4
     end = min(-(-subnet.prefixlen // step) * step, subnet.max_prefixlen - step)

@@ -137,7 +137,7 @@ class DhcpLab:
                 stderr=log,
             )
         begun = len(self.log())
-        until(lambda: "started" in self.log()[begun:] or self.service.poll() is not None, 30)
+        until(lambda: "serving" in self.log()[begun:] or self.service.poll() is not None, 30)
         return self
 
     def stop(self, number=signal.SIGTERM):

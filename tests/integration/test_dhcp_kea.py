@@ -1,0 +1,129 @@
+"""The same service over the real Kea with PostgreSQL, in network namespaces."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+
+from tests.support.databases import postgresql  # noqa: F401  a fixture
+from tests.support.dhcp_lab import DOMAIN, KEA, PACKAGES, DhcpLab, mac_of, needed, run, text, until
+
+# ruff: noqa: F811  the fixture is asked for by its name
+
+pytestmark = pytest.mark.daemons
+STRANGER = "52:54:00:ff:00:01"
+
+
+@pytest.fixture
+def database(postgresql):
+    """The address of a database with Kea's tables."""
+    needed({**PACKAGES, **KEA})
+    name = postgresql.create()
+    place = ("-u", "racksalt", "-n", name, "-h", postgresql.folder)
+    run("kea-admin", "db-init", "pgsql", *place)
+    yield f"postgresql://racksalt@/{name}?host={postgresql.folder}"
+    postgresql.drop(name)
+
+
+@pytest.fixture
+def lab(database):
+    """A lab that serves with Kea, not started."""
+    found = DhcpLab(server="kea", kea_database=database)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def test_nodes_and_strangers_get_what_the_store_says(lab):
+    """Reservations of both families, parameters, short leases for strangers, names, boot files."""
+    lab.add(10)
+    lab.start()
+    got = lab.ask(mac_of(10), "-x", "0x3d:01020304050607")
+    assert (got["ip"], got["hostname"], got["domain"]) == ("10.77.0.10", "n10", DOMAIN)
+    assert (got["router"], got["lease"]) == ("10.77.0.254", "3600")
+    options = [text(got[f"opt{code}"]) for code in (224, 225, 226)]
+    assert options == ["n10", "http://10.77.0.1:8800", "live"]
+    stranger = lab.ask(STRANGER, "-x", "0x5d:0007")
+    assert 128 <= int(stranger["ip"].rpartition(".")[2]) <= 175
+    assert (stranger["lease"], stranger["boot_file"]) == ("120", "x86_64/ipxe.efi")
+    assert "opt224" not in stranger
+    ipxe = lab.ask(STRANGER, "-x", "0x5d:0007", "-x", "0xaf:0101")
+    assert ipxe["boot_file"] == "http://10.77.0.1:8800/v1/boot/script"
+    http = lab.ask(STRANGER, "-x", "0x5d:0010", "-O", "60")
+    assert http["boot_file"] == "http://10.77.0.1:8800/images/x86_64/ipxe.efi"
+    assert lab.dig("-x", "fd77::10") == [f"n10.{DOMAIN}."]
+    status, printed = lab.run("dhcp", "leases", "--json")
+    assert status == 0
+    assert {one["node"] for one in json.loads(printed)} == {"n10", None}
+
+
+def test_images_whose_duids_hold_the_mac_get_one_ipv6_address(lab):
+    """The second of them gets the reserved address too, though the first one's lease still runs."""
+    lab.add(10)
+    lab.start()
+    first = lab.ask_v6(mac_of(10))
+    second = lab.ask_v6(mac_of(10), duid="00030001" + mac_of(10).replace(":", ""))
+    assert [one.get("new_ip6_address") for one in (first, second)] == ["fd77::10"] * 2
+
+
+def test_reservations_come_and_go_without_a_restart(lab):
+    """One more, one fewer, another boot environment: rows in the database, nothing else."""
+    lab.add(10)
+    lab.start()
+    before = lab.pids("kea-dhcp4"), lab.pids("kea-dhcp6")
+    assert all(before)
+    lab.add(11)
+    until(lambda: lab.ask(mac_of(11)).get("ip") == "10.77.0.11")
+    lab.change(11, boot_environment="local")
+    until(lambda: text(lab.ask(mac_of(11))["opt226"]) == "local")
+    lab.forget(10)
+    until(lambda: int(lab.ask(mac_of(10))["ip"].rpartition(".")[2]) >= 128)
+    assert (lab.pids("kea-dhcp4"), lab.pids("kea-dhcp6")) == before
+
+
+def test_an_exhausted_pool_is_reported(database):
+    """The network and its figures are in the journal."""
+    from dataclasses import replace
+
+    from racksalt.model.place import Range
+    from tests.support.dhcp_lab import PROV
+
+    small = (Range(name="d", first="10.77.0.128", last="10.77.0.129", use="discovery"),)
+    lab = DhcpLab(replace(PROV, ranges=small), server="kea", kea_database=database)
+    try:
+        lab.start()
+        got = [lab.ask(f"52:54:00:aa:00:0{number}", tries=2) for number in range(3)]
+        assert [bool(one) for one in got] == [True, True, False]
+        until(lambda: lab.noted("dhcp_exhausted"))
+        assert "2 of the 2" in lab.noted("dhcp_exhausted")[0].message
+    finally:
+        lab.close()
+
+
+def test_the_sites_own_reservations_are_left_alone_and_a_dead_kea_is_restarted(lab, database):
+    """Rows without our mark stay; a service that was killed goes on from what is in the database."""
+    import psycopg
+
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO hosts (dhcp_identifier, dhcp_identifier_type, dhcp4_subnet_id, hostname) "
+            "VALUES ('\\x020000000001', 0, 7, 'theirs')"
+        )
+    lab.add(10)
+    lab.start()
+    lab.stop(signal.SIGKILL)
+    lab.forget(10)
+    lab.add(11)
+    lab.start()
+    with psycopg.connect(database) as connection:
+        rows = connection.execute("SELECT hostname FROM hosts ORDER BY hostname").fetchall()
+    assert rows == [("n11",), ("theirs",)]
+    (pid,) = lab.pids("kea-dhcp4")
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: set(lab.pids("kea-dhcp4")) - {pid})
+    until(lambda: lab.noted("dhcp_server_ended"))
+    until(lambda: lab.ask(mac_of(11)).get("ip") == "10.77.0.11")
