@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from racksalt.bootstrap import open_app, settings_from
-from racksalt.cli_output import clean, print_history, show
+from racksalt.cli_output import ago, clean, print_history, show
 from racksalt.conductor.switching import SwitchOperations
 from racksalt.network.switch_text import ranges
 
@@ -28,7 +28,7 @@ def _switches(context: typer.Context) -> SwitchOperations:
 @switch.command("list")
 def switch_list(context: typer.Context, as_json: Json = False) -> None:
     """List the declared switches and what was last done to each; asks none of them."""
-    show(_switches(context).listed(), as_json)
+    show(_switches(context).listed(), as_json, _print_switches)
 
 
 @switch.command("show")
@@ -106,6 +106,15 @@ def switch_history(
 ) -> None:
     """Show what was done to a switch, newest first."""
     show(_switches(context).history(name, limit), as_json, print_history)
+
+
+def _print_switches(answer: list[dict[str, Any]]) -> None:
+    for it in answer:
+        words = [it["rack"], it["driver"], it["address"] or "", f"{it['ports']} ports"]
+        if it["last_change"]:
+            when = f"{ago(it['last_change_at'])} ago by {it['last_change_by']}"
+            words.append(f"{it['last_change']} {when}")
+        typer.echo(clean(f"{it['name']}  {', '.join(filter(None, words))}"))
 
 
 def _value(value: Any) -> str:
