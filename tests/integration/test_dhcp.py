@@ -9,7 +9,11 @@ import subprocess
 import time
 
 import pytest
+from msgspec.structs import replace
 
+from racksalt.adapters.settings_file import write_settings
+from racksalt.model.node import Address, Nic
+from racksalt.model.place import Network, Range
 from tests.support.dhcp_lab import DOMAIN, DhcpLab, mac_of, needed, run, text, told, until
 
 pytestmark = pytest.mark.daemons
@@ -295,3 +299,40 @@ def test_a_bad_name_is_left_out_and_told_and_the_others_are_served(fresh):
     assert fresh.ask(mac_of(11))["ip"] == "10.77.0.11"
     until(lambda: fresh.noted("dhcp_left_out"), 20)
     assert not (fresh.root / "dhcp/hosts.d/n10").exists()
+
+
+def test_a_rack_behind_a_relay_is_served_from_its_own_network(fresh):
+    """Reservation, pool, router and boot file are those of the network that the relay agent is in."""
+    pool = Range(name="d", first="10.88.0.128", last="10.88.0.129", use="discovery")
+    rack2 = Network(
+        name="prov-r2",
+        purpose="provisioning",
+        domain="r2.dc.example.net",
+        cidr_v4="10.88.0.0/24",
+        cidr_v6="fd88::/64",
+        gateway_v4="10.88.0.1",
+        ranges=(pool,),
+    )
+    fresh.behind_relay(rack2, "10.88.0.1/24", "fd88::1/64")
+    settings = replace(fresh.settings.dhcp, interfaces=("s0", "s1"))
+    write_settings(fresh.settings_file, replace(fresh.settings, dhcp=settings))
+    mac = fresh.add(10)
+    address = {"network": "prov-r2", "address": "10.88.0.20", "family": 4}
+    with fresh.store.write() as tx:
+        tx.put([Nic(id="n10/r2", node="n10", name="nic1", mac="52:54:00:88:00:20")])
+        tx.put([Address(id="n10/r2", node="n10", nic="n10/r2", **address)])
+    fresh.start()
+    assert fresh.ask(mac)["ip"] == "10.77.0.10"
+    got = {}
+    for number in ("20", "21", "22", "23"):
+        run("ip", "-n", fresh.clients, "link", "set", "r1", "address", f"52:54:00:88:00:{number}")
+        client, result = fresh.begin("r1", "-x", "0x5d:0007", tries=3)
+        client.wait(60)
+        got[number] = told(result)
+    assert (got["20"]["ip"], got["20"]["router"]) == ("10.88.0.20", "10.88.0.1")
+    assert {got["21"]["ip"], got["22"]["ip"]} == {"10.88.0.128", "10.88.0.129"}
+    assert got["21"]["domain"] == "r2.dc.example.net"
+    assert got["21"]["siaddr"] in ("10.99.0.1", "10.77.0.1")
+    assert got["23"] == {}
+    until(lambda: fresh.noted("dhcp_exhausted"), 20)
+    assert fresh.noted("dhcp_exhausted")[0].detail["network"] == "prov-r2"

@@ -117,6 +117,41 @@ class DhcpLab:
         run("ip", "-n", self.server, "link", "set", "s0", "up")
         run("ip", "-n", self.clients, "link", "set", "c0", "up")
 
+    def behind_relay(self, network, relay_v4, relay_v6):
+        """Put a network behind a router with relay agents; its machine's interface is ``r1`` on the clients' side.
+
+        ``relay_v4`` and ``relay_v6`` are the router's addresses there, such as ``10.88.0.1/24``.
+        """
+        with self.store.write() as tx:
+            tx.put_places([network])
+        run("ip", "netns", "add", self.relay)
+        pairs = ((self.server, "s1", "r0"), (self.clients, "r1", "r2"))
+        for namespace, name, peer in pairs:
+            where = (name, "netns", namespace, "type", "veth", "peer", "name", peer)
+            run("ip", "link", "add", *where, "netns", self.relay)
+        run("ip", "-n", self.relay, "link", "set", "lo", "up")
+        addresses = (
+            (self.server, "s1", "10.99.0.1/24", "fd99::1/64"),
+            (self.relay, "r0", "10.99.0.2/24", "fd99::2/64"),
+            (self.relay, "r2", relay_v4, relay_v6),
+        )
+        for namespace, name, v4, v6 in addresses:
+            run("ip", "-n", namespace, "address", "add", v4, "dev", name)
+            run("ip", "-n", namespace, "address", "add", v6, "dev", name, "nodad")
+            run("ip", "-n", namespace, "link", "set", name, "up")
+        run("ip", "-n", self.clients, "link", "set", "r1", "up")
+        for sysctl in ("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"):
+            run(*self.at(self.relay), "sysctl", "-w", sysctl)
+        for family, to, via in (
+            ("-4", network.cidr_v4, "10.99.0.2"),
+            ("-6", network.cidr_v6, "fd99::2"),
+        ):
+            run("ip", family, "-n", self.server, "route", "add", to, "via", via)
+        v4, v6 = relay_v4.partition("/")[0], relay_v6.partition("/")[0]
+        relays = (f"--dhcp-relay={v4},10.99.0.1", f"--dhcp-relay={v6},fd99::1")
+        conf = ("--conf-file=/dev/null", "--port=0", "--pid-file", "--user=root")
+        run(*self.at(self.relay), "dnsmasq", *conf, *relays)
+
     def close(self):
         """End the service and remove everything."""
         self.stop()
