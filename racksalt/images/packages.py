@@ -41,21 +41,21 @@ def root(
 
     def make(folder: Path) -> None:
         (folder / "apt.sources").write_text(sources, encoding="utf-8")
-        tree, release = folder / "root", shlex.quote(str(folder / "release"))
+        tree = folder / "root"
         options = [f"--dpkgopt=path-exclude={glob}" for glob in _NOT_UNPACKED]
         options += [f"--dpkgopt=path-include={glob}" for glob in _KEPT]
-        dates = f'grep -h ^Date: "$1"/var/lib/apt/lists/*Release > {release}'
         if early is not None:
             copied = f'cp -R --preserve=mode {shlex.quote(str(early))}/. "$1"/'
             options.append(f"--essential-hook={copied}")
         program = [
             *("mmdebstrap", "--mode=root", f"--variant={recipe.variant}", "--format=directory"),
             *(f"--include={','.join(included)}", '--aptopt=APT::Install-Recommends "false"'),
-            *('--aptopt=Acquire::Languages "none"', *options, f"--customize-hook={dates}"),
+            *('--aptopt=Acquire::Languages "none"', *options, "--skip=cleanup/apt/lists"),
             *(recipe.suite, str(tree), str(folder / "apt.sources")),
         ]
         env = {"SOURCE_DATE_EPOCH": str(CONFIGURED)}
         tools.run(program, workshop.log, alone=True, env=env)
+        (folder / "release").write_text(_dates(tree / "var/lib/apt/lists"), encoding="utf-8")
         _tidy(tree)
         _compile(tree, recipe, workshop.log)
 
@@ -74,7 +74,7 @@ def unpacked(workshop: Workshop, recipe: Recipe, sources: str, names: Sequence[s
     def make(folder: Path) -> None:
         apt = _Apt(folder / "apt", recipe, sources, workshop)
         apt.update()
-        shutil.copyfile(apt.release(), folder / "release")
+        (folder / "release").write_text(apt.release(), encoding="utf-8")
         versions = {}
         for name in names:
             real = apt.real(name)
@@ -109,11 +109,22 @@ def epoch(*made: Path) -> int:
     found = [
         int(email.utils.parsedate_to_datetime(line.partition(":")[2].strip()).timestamp())
         for one in made
-        for line in (one / "release").read_text(encoding="utf-8").splitlines()
+        for line in (one / "release").read_text(encoding="utf-8").split("\n")
+        if line
     ]
     if not found:
         raise ImageError("the archive's release file has no date", "look at the build's log")
     return max(found)
+
+
+def _dates(lists: Path) -> str:
+    found = [
+        line
+        for path in sorted(lists.glob("*Release"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.startswith("Date:")
+    ]
+    return "\n".join(found) + "\n"
 
 
 def _compile(tree: Path, recipe: Recipe, log: Path) -> None:
@@ -179,17 +190,9 @@ class _Apt:
         """Fetch the lists."""
         tools.run(["apt-get", "update"], self._log, env=self._env)
 
-    def release(self) -> Path:
-        """Return a file with the Date lines of the archive's release files."""
-        dates = self._folder / "dates"
-        found = [
-            line
-            for path in sorted((self._folder / "lists").glob("*Release"))
-            for line in path.read_text(encoding="utf-8").splitlines()
-            if line.startswith("Date:")
-        ]
-        dates.write_text("\n".join(found) + "\n", encoding="utf-8")
-        return dates
+    def release(self) -> str:
+        """Return the Date lines of the archive's release files."""
+        return _dates(self._folder / "lists")
 
     def real(self, name: str) -> str:
         """Return the kernel package that a name without a version stands for, or the name itself."""

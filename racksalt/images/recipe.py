@@ -48,7 +48,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """os: free space in the file system image; it grows to its disk when it is installed."""
 
     def kernel(self, wanted: str) -> str:
-        """Return the package of a kernel, empty for an image without any; raise InvalidInputError when the recipe has none such."""
+        """Return the package of a kernel, empty for an image without any.
+
+        Raises:
+            InvalidInputError: the recipe has kernels, but none of this name.
+        """
         if not self.kernels:
             return ""
         try:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from racksalt.images import tools
 from racksalt.model.errors import ImageError
+
+_FIRST_INODE = 11
+"""Below it are those that ext4 itself uses; 2 is the root folder."""
 
 
 class Tree:
@@ -97,6 +101,23 @@ class Tree:
         program += ["-O", "^metadata_csum_seed,^orphan_file", "-i", "16384", "-d", str(self.root)]
         times = {"E2FSPROGS_FAKE_TIME": str(epoch), "SOURCE_DATE_EPOCH": str(epoch)}
         tools.run([*program, str(target)], self._log, env=times)
+        self._set_times(target, epoch, times)
+
+    def _set_times(self, image: Path, epoch: int, env: dict[str, str]) -> None:
+        """Overwrite the times that mke2fs took from the files' own last change, which nobody can set."""
+        listing, script = image.with_name(".listing"), image.with_name(".script")
+        listing.unlink(missing_ok=True)
+        tools.run(["dumpe2fs", str(image)], listing)
+        commands = (
+            f"set_inode_field <{number}> {field} @{epoch}\n"
+            for number in used_inodes(listing.read_text(encoding="utf-8", errors="replace"))
+            for field in ("atime", "ctime")
+        )
+        script.write_text("".join(commands), encoding="ascii")
+        listing.unlink()
+        tools.run(["debugfs", "-w", "-f", str(script), str(image)], listing, env=env)
+        listing.unlink()
+        script.unlink()
 
     def _same_times(self, epoch: int) -> None:
         for folder, folders, files in os.walk(self.root):
@@ -104,6 +125,18 @@ class Tree:
                 path = os.path.join(folder, name)  # noqa: PTH118 - 30,000 paths
                 os.utime(path, (epoch, epoch), follow_symlinks=False)
         os.utime(self.root, (epoch, epoch))
+
+
+def used_inodes(listing: str) -> list[int]:
+    """Return the numbers of all inodes in use from what dumpe2fs(8) prints; the reserved ones are left out."""
+    count = re.search(r"^Inode count:\s+(\d+)", listing, re.MULTILINE)
+    if count is None:
+        raise ImageError("dumpe2fs told no inode count", "look at the build's log")
+    free: set[int] = set()
+    for ranges in re.findall(r"^  Free inodes: (.*)$", listing, re.MULTILINE):
+        for first, last in re.findall(r"(\d+)(?:-(\d+))?", ranges):
+            free.update(range(int(first), int(last or first) + 1))
+    return [2, *(number for number in range(_FIRST_INODE, int(count[1]) + 1) if number not in free)]
 
 
 def zstd(source: Path, target: Path, level: int, log: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 
 import pytest
 
@@ -57,12 +58,23 @@ def test_an_ext4_image_is_the_same_again_and_sound(made, tmp_path):
     images = [tmp_path / "1.ext4", tmp_path / "2.ext4"]
     for image in images:
         made.ext4(image, 1_700_000_000, label="racksalt-root", uuid=UUID, spare_mib=8)
-        (made.root / "etc/old").touch()
+        # Changes the time of the last change, which nothing can set back.
+        (made.root / "etc/old").chmod(0o600)
+        (made.root / "etc/old").chmod(0o644)
+        time.sleep(1.1)
     assert images[0].read_bytes() == images[1].read_bytes()
     checked = subprocess.run(["/sbin/e2fsck", "-fn", images[0]], capture_output=True, check=False)
     assert checked.returncode == 0, checked.stdout
     told = subprocess.run(["/sbin/dumpe2fs", "-h", images[0]], capture_output=True, check=True)
     assert b"racksalt-root" in told.stdout
+
+
+def test_the_inodes_in_use_are_read_from_dumpe2fs():
+    """Single numbers and ranges of free ones; the root folder counts, what ext4 reserves does not."""
+    text = "Inode count:              20\nGroup 0:\n  Free inodes: 13, 15-20\n"
+    assert tree.used_inodes(text) == [2, 11, 12, 14]
+    with pytest.raises(ImageError, match="told no inode count"):
+        tree.used_inodes("nothing")
 
 
 def test_an_empty_root_is_no_image(tmp_path):
