@@ -96,7 +96,7 @@ def switch_drift(context: typer.Context, name: Name, as_json: Json = False) -> N
     """Say how the switch differs from what is declared; exit status 1 if it does."""
     found = _switches(context).drift(name)
     show(found, as_json, _print_drift)
-    if found["differences"]:
+    if found["differences"] or found["misplugged"]:
         raise typer.Exit(1)
 
 
@@ -149,7 +149,9 @@ def _print_drift(answer: dict[str, Any]) -> None:
         typer.echo(f"{name}  {it['setting']}: declared {declared}, is {now}  ({clean(it['why'])})")
     for note in answer["notes"]:
         typer.echo(f"note: {clean(note)}", err=True)
-    if not answer["differences"]:
+    for it in answer["misplugged"]:
+        typer.echo(clean(f"{it['port']}  sees {it['sees']}, where {it['declared']} should be"))
+    if not answer["differences"] and not answer["misplugged"]:
         typer.echo(f"{answer['switch']} is as it is declared")
 
 

@@ -18,7 +18,7 @@ from racksalt.model.node import Node
 from racksalt.model.switch import JOURNAL_PREFIX, Switch
 from racksalt.network import switch_plan as plans
 from racksalt.network.switch_plan import SwitchPlan
-from racksalt.network.switches import Observed, Occupant, wanted
+from racksalt.network.switches import Observed, Occupant, misplugged, wanted
 from racksalt.site.problems import one_of
 from racksalt.site.site import Site
 from racksalt.store import Store
@@ -56,13 +56,15 @@ class SwitchOperations:
         return self._plan(switch, self._observe(switch), clear=clear).as_dict()
 
     def drift(self, name: str) -> dict[str, Any]:
-        """Return how a switch differs from what is declared, and who is seen behind its ports."""
+        """Return how a switch differs from what is declared, who is behind its ports, and who should not be there."""
         switch = self._switch(name)
         seen = self._observe(switch)
         made = self._plan(switch, seen, clear=False)
+        racks, occupants = self.site.declarations.racks, self._occupants(switch)
         return {
             "switch": name,
             "differences": plans.drift(made),
+            "misplugged": misplugged(switch, racks, occupants, seen.neighbours),
             "notes": list(made.notes),
             "neighbours": seen.neighbours,
         }

@@ -114,6 +114,30 @@ def wanted(
     }
 
 
+def misplugged(
+    switch: Switch,
+    racks: Mapping[str, Rack],
+    occupants: Collection[Occupant],
+    neighbours: Mapping[str, str],
+) -> list[dict[str, str]]:
+    """Return the ports behind which another node speaks LLDP than stands there: ``{"port", "declared", "sees"}``.
+
+    Names are compared up to the first dot; a name that is no node's says nothing.
+    """
+    known = {_host(it.node): it.node for it in occupants}
+    found = []
+    for name, port in switch.ports.items():
+        at = _at(port, racks.get(port.rack or switch.rack), occupants)
+        seen = known.get(_host(neighbours.get(name, "")))
+        if at is not None and seen is not None and seen != at.node:
+            found.append({"port": name, "declared": at.node, "sees": seen})
+    return found
+
+
+def _host(name: str) -> str:
+    return name.partition(".")[0].lower()
+
+
 def blank(name: str) -> PortState:
     """Return a port as a switch comes out of its box: in the default VLAN, and nothing else."""
     return PortState(name=name)

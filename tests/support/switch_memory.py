@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from racksalt.network.switches import Observed, PortState
 
@@ -13,7 +14,7 @@ class Memory:
     def __init__(self) -> None:
         ports = [PortState(name=f"swp{n}") for n in range(1, 5)]
         self.state = Observed(ports={port.name: port for port in ports})
-        self.script: dict[int, BaseException | str] = {}
+        self.script: dict[int, Any] = {}
         self.steps = 0
 
     def observe(self, switch):
@@ -27,6 +28,8 @@ class Memory:
             what = self.script.pop(self.steps, None)
             if isinstance(what, BaseException):
                 raise what
+            if callable(what):
+                what()
             if what != "lie":
                 port = self.state.ports[step.port].having(step.kind, step.after)
                 self.state = replace(self.state, ports={**self.state.ports, step.port: port})

@@ -244,3 +244,29 @@ def test_unknown_switches_and_drivers_are_named(operations):
     operations.drivers = {}
     with pytest.raises(SwitchError, match="no driver 'linux'"):
         operations.plan("tor")
+
+
+def test_two_at_once_do_not_mix(operations, tor, store):
+    """While one changes the switch, another is refused and told who it is."""
+    other = SwitchOperations(store, Site(), {"linux": tor}, lambda: 1000.0)
+    refusals = []
+
+    def meanwhile():
+        with pytest.raises(ConflictError, match="being changed by ann") as caught:
+            other.apply("tor", "bob")
+        refusals.append(caught.value)
+
+    tor.script[4] = meanwhile
+    assert operations.apply("tor", "ann")["applied"]
+    assert refusals
+    assert events(operations) == [BEGAN, APPLIED]
+
+
+def test_a_cable_in_the_wrong_port_is_part_of_drift(operations, tor, store):
+    """LLDP tells who is there; the site tells who should be."""
+    stranger = Node(id="n7", state="ready", version=1, state_since=0.0, rack="r1", position_u=7)
+    with store.write() as tx:
+        tx.add_nodes([stranger])
+    tor.state = replace(tor.state, neighbours={"swp1": "n7"})
+    found = operations.drift("tor")["misplugged"]
+    assert found == [{"port": "swp1", "declared": "n1", "sees": "n7"}]

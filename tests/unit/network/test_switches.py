@@ -2,7 +2,13 @@ from __future__ import annotations
 
 from racksalt.model.place import Network, Rack
 from racksalt.model.switch import Switch, SwitchPort
-from racksalt.network.switches import Occupant, PortState, provisioning, wanted
+from racksalt.network.switches import (
+    Occupant,
+    PortState,
+    misplugged,
+    provisioning,
+    wanted,
+)
 
 RACKS = {"r1": Rack(name="r1", zone="z1"), "r2": Rack(name="r2", zone="z2")}
 NETWORKS = {
@@ -78,3 +84,15 @@ def test_a_racks_own_provisioning_network_wins_over_its_zones():
     far = {"prov": Network(name="prov", purpose="provisioning", vlan=7)}
     assert provisioning(RACKS["r1"], far) == "prov"
     assert provisioning(RACKS["r1"], {"p": Network(name="p", purpose="provisioning")}) is None
+
+
+def test_a_cable_in_the_wrong_port_is_seen():
+    """Another known node's name behind a port is told; the right one, a stranger's and silence are not."""
+    names = ("swp1", "swp2", "swp3", "swp4")
+    switch = Switch(
+        name="tor", rack="r1", ports={n: SwitchPort(name=n, position_u=4) for n in names}
+    )
+    seen = {"swp1": "n2.example.net", "swp2": "N1.example.net", "swp3": "02:00:00:00:00:01"}
+    assert misplugged(switch, RACKS, NODES, seen) == [
+        {"port": "swp1", "declared": "n1", "sees": "n2"}
+    ]
