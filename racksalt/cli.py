@@ -15,6 +15,7 @@ from racksalt import __version__
 from racksalt.bootstrap import App, open_app, settings_from
 from racksalt.cli_dhcp import dhcp, serve_dhcp
 from racksalt.cli_erase import erase_certificate, verify_certificate
+from racksalt.cli_hardware import hardware
 from racksalt.cli_image import image
 from racksalt.cli_output import print_history, print_nodes, print_run, print_why, show
 from racksalt.cli_qemu import lab_qemu
@@ -38,6 +39,7 @@ for name, group in (("node", node), ("token", token), ("site", site), ("lab", la
 cli.add_typer(dhcp, name="dhcp")
 cli.add_typer(image, name="image")
 cli.add_typer(switch, name="switch")
+cli.add_typer(hardware, name="hardware")
 cli.command("serve-dhcp")(serve_dhcp)
 cli.command("erase-certificate")(erase_certificate)
 cli.command("verify-certificate")(verify_certificate)
