@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from graphql_api.facts import FactsLoader
 from graphql_api.history import Histories
 from graphql_api.problems import forbidden
 
@@ -27,9 +28,11 @@ class Context:
     cost: int = 0
     since: int | None = None
     histories: Histories = field(init=False)
+    facts: FactsLoader = field(init=False)
 
     def __post_init__(self) -> None:
         self.histories = Histories(self)
+        self.facts = FactsLoader(self)
 
     @property
     def operations(self) -> Any:

@@ -42,6 +42,9 @@ WEIGHTS = {
     ("Node", "why"): 100.0,
     ("Query", "transitions"): 10.0,
     ("Node", "history"): 5.0,
+    ("Node", "facts"): 5.0,
+    ("Node", "placeProposal"): 5.0,
+    ("Query", "burnIn"): 100.0,
     ("Mutation", "setPower"): 10.0,
     ("Mutation", "nodeCommand"): 10.0,
 }
@@ -67,6 +70,7 @@ def fanouts(snapshot: Snapshot) -> Fanouts:
         ("Zone", "racks"): _reached(len(one.racks) for one in zones),
         ("Zone", "nodes"): _reached(len(one.nodes) for one in zones),
         ("Zone", "networks"): _reached(len(one.networks) for one in zones),
+        ("Network", "ranges"): _reached(len(one.ranges) for one in snapshot.networks.values()),
         ("Rack", "nodes"): _reached(len(one.nodes) for one in racks),
         ("Node", "nics"): _reached(len(one.nics) for one in nodes),
         ("Node", "disks"): _reached(len(one.disks) for one in nodes),

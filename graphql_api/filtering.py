@@ -111,6 +111,7 @@ def network_test(chosen: NetworkFilter | None) -> Callable[[Network], bool] | No
     return all_of(
         text(chosen.name, lambda it: it.name)
         + text(chosen.zone, lambda it: it.zone.name if it.zone else None)
+        + text(chosen.rack, lambda it: it.rack.name if it.rack else None)
         + text(chosen.purpose, lambda it: it.purpose)
     )
 

@@ -168,7 +168,11 @@ def _shape(one: Snapshot) -> Any:
         list(one.zones),
         [(r.name, r.height_u, r.zone.name) for r in one.racks.values()],
         [
-            (n.name, n.purpose, n.vlan, n.cidr_v4, n.cidr_v6, n.gateway_v4, n.gateway_v6)
+            (
+                *(n.name, n.purpose, n.vlan, n.tagged, n.mtu, n.domain, n.conduit, n.bridge),
+                *(n.cidr_v4, n.cidr_v6, n.gateway_v4, n.gateway_v6, n.rack and n.rack.name),
+                [(it.name, it.first, it.last, it.use) for it in n.ranges],
+            )
             for n in one.networks.values()
         ],
         [

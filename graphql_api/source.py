@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from racksalt.model.event import Entry
+    from racksalt.model.hardware import Facts, PlaceProposal
     from racksalt.model.node import Address, Bmc, Disk, Hardware, Nic, Node
     from racksalt.model.place import Network, Rack, Zone
 
@@ -44,6 +45,12 @@ class TopologySource(Protocol):
 
     def of(self, nodes: Iterable[str]) -> Rows:
         """Return the rows of these nodes; zones, racks and networks may be left out."""
+        ...
+
+    def facts(
+        self, nodes: Sequence[str]
+    ) -> Mapping[str, tuple[Facts | None, PlaceProposal | None]]:
+        """Return the lists of each node's inventory and where it seems to stand, in two statements."""
         ...
 
     def head(self) -> int:

@@ -7,6 +7,8 @@ from typing import Any
 
 from graphql_api.source import Rows
 from racksalt.model.event import Entry
+from racksalt.model.hardware import Facts, PlaceProposal
+from racksalt.store.boot_reads import parts_of
 from racksalt.store.histories import histories
 from racksalt.store.store import Store
 
@@ -26,6 +28,14 @@ class StoreSource:
     def of(self, nodes: Iterable[str]) -> Rows:
         """Return the rows of these nodes."""
         return _rows(self._store.topology_of(list(nodes)))
+
+    def facts(
+        self, nodes: Sequence[str]
+    ) -> Mapping[str, tuple[Facts | None, PlaceProposal | None]]:
+        """Return the lists of each node's inventory and where it seems to stand."""
+        facts = {row.node: row for row in parts_of(self._store, Facts, nodes)}
+        places = {row.node: row for row in parts_of(self._store, PlaceProposal, nodes)}
+        return {node: (facts.get(node), places.get(node)) for node in nodes}
 
     def head(self) -> int:
         """Return the journal's last sequence number."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from racksalt.model import node as rows
+    from racksalt.model import place as places
 
 Commands = dict[str, list[str]]
 """State → the commands that it accepts, lower case."""
@@ -52,7 +53,38 @@ def hardware(row: rows.Hardware) -> o.Hardware:
         row.cpu_cores,
         row.memory_mib,
         row.bios_version,
+        row.cpu_threads,
+        row.cpu_sockets,
+        row.firmware_mode,
     )
+
+
+def network(row: places.Network, zone: o.Zone | None, rack: o.Rack | None) -> o.Network:
+    """Return the object of one network, of which nobody holds an address yet."""
+    return o.Network(
+        id=row.name,
+        name=row.name,
+        purpose=row.purpose,
+        zone=zone,
+        rack=rack,
+        vlan=row.vlan,
+        tagged=row.is_tagged(),
+        mtu=row.mtu,
+        domain=row.domain,
+        cidr_v4=row.cidr_v4,
+        cidr_v6=row.cidr_v6,
+        gateway_v4=row.gateway_v4,
+        gateway_v6=row.gateway_v6,
+        conduit=row.conduit,
+        bridge=row.bridge,
+        ranges=[o.NetworkRange(it.name, it.first, it.last, it.use) for it in row.ranges],
+    )
+
+
+def _neighbour(row: rows.Nic) -> o.Neighbour | None:
+    if row.lldp_chassis is None and row.lldp_system is None:
+        return None
+    return o.Neighbour(row.lldp_chassis, row.lldp_port, row.lldp_system, row.lldp_vlan)
 
 
 def parts(
@@ -64,11 +96,32 @@ def parts(
 ) -> None:
     """Give ``node`` its NICs, disks and addresses, in order of name; an address finds its NIC and network."""
     node.nics = [
-        o.Nic(row.id, row.name, row.mac, row.speed_mbps, row.pxe, node)
+        o.Nic(
+            row.id,
+            row.name,
+            row.mac,
+            row.speed_mbps,
+            row.pxe,
+            node,
+            carrier=row.carrier,
+            driver=row.driver,
+            pci=row.pci,
+            neighbour=_neighbour(row),
+        )
         for row in sorted(nics, key=lambda row: row.name)
     ]
     node.disks = [
-        o.Disk(row.id, row.name, row.serial, row.size_gb, row.media, row.health)
+        o.Disk(
+            row.id,
+            row.name,
+            row.serial,
+            row.size_gb,
+            row.media,
+            row.health,
+            row.wwn,
+            row.model,
+            {"hdd": True, "ssd": False, "nvme": False}.get(row.media),
+        )
         for row in sorted(disks, key=lambda row: row.name)
     ]
     by_id = {nic.id: nic for nic in node.nics}
@@ -83,4 +136,4 @@ def parts(
         if nic is not None:
             nic.addresses.append(held)
         if net is not None:
-            net.address_count += 1
+            net.count(row.address, 1)

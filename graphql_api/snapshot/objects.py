@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from ipaddress import ip_address
 
 
 def timestamp(at: float | None) -> str | None:
@@ -53,6 +54,17 @@ class Rack:
 
 
 @dataclass(slots=True, eq=False, repr=False)
+class NetworkRange:
+    """Addresses of a network with one use; ``address_count`` is how many of them nodes hold."""
+
+    name: str
+    first: str
+    last: str
+    use: str
+    address_count: int = 0
+
+
+@dataclass(slots=True, eq=False, repr=False)
 class Network:
     """A layer 2 network; ``address_count`` is how many addresses of it nodes hold."""
 
@@ -60,12 +72,30 @@ class Network:
     name: str
     purpose: str
     zone: Zone | None
+    rack: Rack | None
     vlan: int | None
+    tagged: bool
+    mtu: int
+    domain: str | None
     cidr_v4: str | None
     cidr_v6: str | None
     gateway_v4: str | None
     gateway_v6: str | None
+    conduit: str | None
+    bridge: str | None
+    ranges: list[NetworkRange] = field(default_factory=list)
     address_count: int = 0
+
+    def count(self, address: str, step: int) -> None:
+        """Take note that a node holds an address (``step`` 1) or no longer does (-1)."""
+        self.address_count += step
+        if not self.ranges:
+            return
+        one = ip_address(address)
+        for each in self.ranges:
+            first, last = ip_address(each.first), ip_address(each.last)
+            if first.version == one.version and int(first) <= int(one) <= int(last):
+                each.address_count += step
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -88,6 +118,9 @@ class Hardware:
     cpu_cores: int | None
     memory_mib: int | None
     bios_version: str | None
+    cpu_threads: int | None = None
+    cpu_sockets: int | None = None
+    firmware_mode: str | None = None
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -97,6 +130,16 @@ class Bmc:
     protocol: str
     address: str
     port: int
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Neighbour:
+    """What the switch at the other end of a cable says by LLDP."""
+
+    chassis: str | None
+    port: str | None
+    system: str | None
+    vlan: int | None
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -110,6 +153,10 @@ class Nic:
     pxe: bool
     node: Node
     addresses: list[Address] = field(default_factory=list)
+    carrier: bool = False
+    driver: str | None = None
+    pci: str | None = None
+    neighbour: Neighbour | None = None
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -122,6 +169,9 @@ class Disk:
     size_gb: int | None
     media: str
     health: str
+    wwn: str | None = None
+    model: str | None = None
+    rotational: bool | None = None
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -64,17 +64,8 @@ class Snapshot:
             home.racks.append(rack)
         for net in sorted(rows.networks, key=attrgetter("name")):
             zone_of = self._zone(net.zone) if net.zone else None
-            made = o.Network(
-                net.name,
-                net.name,
-                net.purpose,
-                zone_of,
-                net.vlan,
-                net.cidr_v4,
-                net.cidr_v6,
-                net.gateway_v4,
-                net.gateway_v6,
-            )
+            rack_of = self._rack(net.rack) if net.rack else None
+            made = build.network(net, zone_of, rack_of)
             self.networks[net.name] = made
             if zone_of is not None:
                 zone_of.networks.append(made)
@@ -170,7 +161,7 @@ class Snapshot:
             if self.by_address.get(address.address) is node:
                 del self.by_address[address.address]
             if address.network is not None:
-                address.network.address_count -= 1
+                address.network.count(address.address, -1)
         for nic in node.nics:
             # NIC and address point at each other; frozen objects in a cycle would never be freed.
             nic.addresses = []

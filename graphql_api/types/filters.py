@@ -68,6 +68,7 @@ class NetworkFilter:
     name: StringMatch | None = None
     zone: StringMatch | None = None
     purpose: StringMatch | None = None
+    rack: StringMatch | None = None
 
 
 @strawberry.input(description="Which nodes.")

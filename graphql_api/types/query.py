@@ -24,6 +24,7 @@ from graphql_api.types.filters import (
     TransitionFilter,
     ZoneFilter,
 )
+from graphql_api.types.hardware import BurnResult, burn_results
 from graphql_api.types.journal import PageInfo, TransitionConnection
 from graphql_api.types.scalars import BigInt, Cursor, Direction, NodeState
 from graphql_api.types.topology import Network, Node, Rack, Zone
@@ -224,6 +225,10 @@ class Query:
     erase_certificates: list[EraseCertificate] = strawberry.field(
         resolver=erase_certificates,
         description="A node's signed erase certificates, newest first; first is at most 100. Needs audit:read.",
+    )
+    burn_in: list[BurnResult] = strawberry.field(
+        resolver=burn_results,
+        description="Burn-in figures beside those of the same parts of other nodes; first is at most 1000.",
     )
     revision: BigInt = strawberry.field(
         resolver=revision, description="The last journal entry that this answer knows of."

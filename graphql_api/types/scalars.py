@@ -203,6 +203,15 @@ class AddressKind(Enum):
     BMC = "bmc"
 
 
+@strawberry.enum(description="What the addresses of a range are for.")
+class RangeUse(Enum):
+    """Uses of a range."""
+
+    DISCOVERY = "discovery"
+    RESERVATIONS = "reservations"
+    EXCLUDED = "excluded"
+
+
 @strawberry.enum(description="A committed move, something refused and why, or an observation.")
 class EntryKind(Enum):
     """Kinds of journal entry."""

@@ -8,6 +8,12 @@ from strawberry.types import Info
 from graphql_api.context import Context
 from graphql_api.snapshot import objects
 from graphql_api.types.config import ConfigValue, Waiting, config_value, waiting
+from graphql_api.types.hardware import (
+    HardwareFacts,
+    PlaceProposal,
+    facts_from,
+    proposal_from,
+)
 from graphql_api.types.journal import TransitionConnection
 from graphql_api.types.scalars import (
     AddressKind,
@@ -25,6 +31,7 @@ from graphql_api.types.scalars import (
     Mac,
     NodeState,
     PowerState,
+    RangeUse,
 )
 
 Owner = strawberry.Parent[objects.Node]
@@ -38,6 +45,16 @@ async def config_of(parent: Owner, info: Info[Context, None], path: str) -> Conf
 async def why_of(parent: Owner, info: Info[Context, None]) -> Waiting:
     """Ask the conductor's operations."""
     return await waiting(info.context, parent.id)
+
+
+async def facts_of(parent: Owner, info: Info[Context, None]) -> HardwareFacts | None:
+    """Read the lists of the inventories of all nodes of the answer at once."""
+    return facts_from((await info.context.facts.of_node(parent.id))[0])
+
+
+async def proposal_of(parent: Owner, info: Info[Context, None]) -> PlaceProposal | None:
+    """Read it with the lists."""
+    return proposal_from((await info.context.facts.of_node(parent.id))[1])
 
 
 async def history_of(
@@ -71,6 +88,17 @@ class Rack:
     node_count: int
 
 
+@strawberry.type(description="Addresses of a network that have one use, first and last included.")
+class NetworkRange:
+    """Mirrors objects.NetworkRange."""
+
+    name: str
+    first: str
+    last: str
+    use: RangeUse
+    address_count: int = strawberry.field(description="How many of its addresses nodes hold.")
+
+
 @strawberry.type(description="A layer 2 network with at most one subnet of each family.")
 class Network:
     """Mirrors objects.Network."""
@@ -85,6 +113,13 @@ class Network:
     gateway_v4: str | None
     gateway_v6: str | None
     address_count: int = strawberry.field(description="How many of its addresses nodes hold.")
+    rack: Rack | None = strawberry.field(description="The one rack that it reaches, if it is one.")
+    tagged: bool = strawberry.field(description="Whether nodes see its VLAN's tag.")
+    mtu: int = strawberry.field(description="In bytes.")
+    domain: str | None = strawberry.field(description="The DNS domain of nodes' names on it.")
+    conduit: str | None = strawberry.field(description="Which NICs of a node carry it.")
+    bridge: str | None = strawberry.field(description="The bridge on top of it on a node.")
+    ranges: list[NetworkRange]
 
 
 @strawberry.type(description="Power as last observed; nothing is assumed.")
@@ -107,6 +142,9 @@ class Hardware:
     cpu_cores: int | None
     memory_mib: BigInt | None
     bios_version: str | None
+    cpu_threads: int | None
+    cpu_sockets: int | None
+    firmware_mode: str | None = strawberry.field(description="How it booted: bios or uefi.")
 
 
 @strawberry.type(
@@ -120,6 +158,16 @@ class Bmc:
     port: int
 
 
+@strawberry.type(description="What the switch at the other end of a cable says by LLDP.")
+class Neighbour:
+    """Mirrors objects.Neighbour."""
+
+    chassis: str | None
+    port: str | None
+    system: str | None
+    vlan: int | None
+
+
 @strawberry.type(description="A network interface.")
 class Nic:
     """Mirrors objects.Nic."""
@@ -129,6 +177,10 @@ class Nic:
     mac: Mac
     speed_mbps: int | None
     pxe: bool = strawberry.field(description="Whether the node boots from the network through it.")
+    carrier: bool = strawberry.field(description="Whether a link was seen.")
+    driver: str | None
+    pci: str | None
+    neighbour: Neighbour | None = strawberry.field(description="The switch at the other end.")
     node: Node
     addresses: list[Address]
 
@@ -143,6 +195,9 @@ class Disk:
     size_gb: BigInt | None
     media: DiskMedia
     health: Health
+    wwn: str | None
+    model: str | None
+    rotational: bool | None
 
 
 @strawberry.type(description="An address that a node holds.")
@@ -198,6 +253,12 @@ class Node:
         resolver=config_of,
         description="The effective value of a configuration key such as ntp:servers, and where it comes from; "
         "null when no layer sets it.",
+    )
+    facts: HardwareFacts | None = strawberry.field(
+        resolver=facts_of, description="Memory, firmware, PCI: the lists of its inventory."
+    )
+    place_proposal: PlaceProposal | None = strawberry.field(
+        resolver=proposal_of, description="Where its switch port says that it stands."
     )
     why: Waiting = strawberry.field(
         resolver=why_of,

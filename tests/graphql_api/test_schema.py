@@ -12,12 +12,15 @@ from graphql_api.schema import schema
 from graphql_api.snapshot import objects
 from graphql_api.types import scalars
 from racksalt.conductor import access
-from racksalt.model import event, node
+from racksalt.model import event, node, place
 from racksalt.psm.table import COMMANDS, STATES
 
 MIRRORS = {
     **{name: getattr(objects, name) for name in ("Zone", "Rack", "Network", "Power", "Hardware")},
-    **{name: getattr(objects, name) for name in ("Bmc", "Nic", "Disk", "Address", "Node")},
+    **{
+        name: getattr(objects, name)
+        for name in ("Bmc", "Nic", "Disk", "Address", "Node", "NetworkRange")
+    },
     "Transition": records.Record,
     "TransitionEdge": records.RecordEdge,
     "TransitionConnection": records.RecordPage,
@@ -56,6 +59,7 @@ def test_states_and_commands_are_those_of_the_machine():
         (scalars.Agent, get_args(node.Agent)),
         (scalars.BmcProtocol, get_args(node.BmcProtocol)),
         (scalars.EntryKind, get_args(event.EntryKind)),
+        (scalars.RangeUse, get_args(place.RangeUse)),
     ],
 )
 def test_words_are_those_of_the_model(enum, words):
@@ -123,5 +127,5 @@ def test_arguments_stand_on_roots_and_known_fields_only():
         if not field.extensions["strawberry-definition"].is_basic_field
         and name not in ("Query", "Mutation", "Subscription")
     }
-    assert found == {"Node.config", "Node.history", "Node.why"}
+    assert found == {"Node.config", "Node.facts", "Node.history", "Node.placeProposal", "Node.why"}
     assert is_leaf_type(schema._schema.type_map["DateTime"])

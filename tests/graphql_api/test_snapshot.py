@@ -8,13 +8,15 @@ from graphql_api.snapshot.objects import timestamp
 from graphql_api.snapshot.snapshot import Snapshot, UnknownPlaceError
 from graphql_api.source import Rows
 from racksalt.model.node import Address, Bmc, Hardware, Nic, Node
-from racksalt.model.place import Network, Rack, Zone
+from racksalt.model.place import Network, Rack, Range, Zone
 
 COMMANDS = {"ready": ["reinstall"]}
+LOW = Range(name="low", first="10.0.0.1", last="10.0.0.2", use="reservations")
+SIX = Range(name="six", first="fd00::1", last="fd00::ff", use="reservations")
 PLACES = {
     "zones": [Zone(name="z2"), Zone(name="z1")],
     "racks": [Rack(name="r2", zone="z2"), Rack(name="r1", zone="z1", height_u=48)],
-    "networks": [Network(name="admin", zone="z1")],
+    "networks": [Network(name="admin", zone="z1", rack="r1", vlan=7, ranges=(LOW, SIX))],
 }
 
 
@@ -86,6 +88,16 @@ def test_a_changed_node_stays_the_same_object():
     assert "S1" not in made.by_serial
     assert made.networks["admin"].address_count == 2
     assert before.allowed_commands == []
+
+
+def test_a_range_counts_the_addresses_that_nodes_hold():
+    """Its own only, in its family, and no longer those of a node that is gone."""
+    made = a_snapshot(a_node("n1"), a_node("n2"), a_node("n3"))
+    network = made.networks["admin"]
+    assert (network.rack, network.tagged, network.mtu) == (made.racks["r1"], True, 1500)
+    assert [(it.name, it.address_count) for it in network.ranges] == [("low", 2), ("six", 0)]
+    made.remove("n1")
+    assert [it.address_count for it in network.ranges] == [1, 0]
 
 
 def test_an_unknown_place_changes_nothing():
