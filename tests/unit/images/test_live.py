@@ -1,0 +1,62 @@
+"""What of a kernel and of a program goes into the initial RAM disk; the whole of it is built by `make e2e`."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from racksalt.images import live
+from racksalt.images.recipe import folder
+from tests.support.needs import need
+
+SCRIPTS = sorted(
+    path
+    for top in ("live/initramfs", "live/root/usr/lib/racksalt", "live/root/sbin")
+    for path in (folder() / top).iterdir()
+)
+
+
+def test_only_the_aliases_of_chosen_modules_are_kept(tmp_path):
+    """The whole file is read at each call of busybox."""
+    index = tmp_path / "modules.alias"
+    index.write_text("alias pci:v1 e1000e\nalias pci:v2 other\nalias x virtio-net\n")
+    chosen = ["kernel/a/e1000e.ko.xz", "kernel/a/virtio_net.ko"]
+    assert live._aliases(index, chosen) == b"alias pci:v1 e1000e\nalias x virtio-net\n"
+
+
+def test_a_program_comes_with_its_libraries(tmp_path):
+    """As the system's own loader finds them."""
+    need(root=True)
+    found = live._program(Path("/"), "bin/true", tmp_path / "libraries")
+    assert found[0] == "bin/true"
+    assert any(name.endswith("libc.so.6") for name in found)
+    assert any("ld-linux" in name for name in found)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_every_script_is_one(path):
+    """A shell reads it without complaint; an error here would be found by a machine that does not boot."""
+    shell = shutil.which("dash") or shutil.which("sh")
+    subprocess.run([shell, "-n", str(path)], check=True)
+
+
+def test_the_first_program_never_ends_at_a_dead_prompt():
+    """Each `fail` leads to a restart, nothing unchecked is started, and no shell is offered."""
+    init = (folder() / "live/initramfs/init").read_text()
+    told = re.search(r"^fail\(\) \{\n(.*?)^\}", init, re.MULTILINE | re.DOTALL)
+    assert "sleep 60" in told[1]
+    assert "reboot -f" in told[1]
+    assert init.index('[ "$got" = "$sha256" ] || fail') < init.index("mount -t squashfs")
+    assert not re.search(r"exec (/bin/)?(ba|a|da)?sh\b", init)
+
+
+def test_no_program_of_the_live_system_listens():
+    """There is no sshd and no shell on a console: what is asked of it comes by Salt."""
+    inittab = (folder() / "live/root/etc/inittab").read_text()
+    assert not re.search(r"getty|login|askfirst|/bin/sh", inittab)
+    recipe = (folder() / "live.yaml").read_text()
+    assert "openssh" not in recipe
