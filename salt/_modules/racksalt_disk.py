@@ -250,7 +250,7 @@ def _used():
     used, ours = {}, __salt__["racksalt_target.folder"]()
     for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
         fields = line.split()  # proc(5): the third is major:minor, the fifth the mount point
-        if fields[4] != ours:  # what a killed try left there is in nobody's use
+        if not f"{fields[4]}/".startswith(f"{ours}/"):  # a killed try left it there, nobody uses it
             used.setdefault(fields[2], f"mounted at {fields[4]}")
     for line in pathlib.Path("/proc/swaps").read_text().splitlines()[1:]:
         used[pathlib.Path(line.split()[0]).name] = "in use as swap"
