@@ -10,7 +10,7 @@ from typing import Final
 from racksalt.site.conduit_checks import check_conduits
 from racksalt.site.network_checks import check_networks
 from racksalt.site.problems import SiteProblem, at, one_of
-from racksalt.site.range_checks import check_addresses, check_ranges
+from racksalt.site.range_checks import check_addresses, check_bmcs, check_ranges
 from racksalt.site.schema import Declarations, NodeDeclaration
 from racksalt.site.switches import check_switches
 from racksalt.wire import NODE_ID
@@ -46,6 +46,7 @@ def check(site: Declarations) -> Iterator[SiteProblem]:
         check_networks,
         check_ranges,
         check_addresses,
+        check_bmcs,
         check_conduits,
         _stages,
         check_switches,

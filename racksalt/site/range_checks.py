@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
@@ -154,6 +155,40 @@ def check_addresses(site: Declarations) -> Iterator[SiteProblem]:
             yield from _too_many(site, node, name, texts)
 
 
+def check_bmcs(site: Declarations) -> Iterator[SiteProblem]:
+    """Yield the BMCs whose declared address would be given to a node too."""
+    spans = sorted(_given_out(site), key=lambda it: (it[1].first.version, int(it[1].first)))
+    begins = [(span.first.version, int(span.first)) for _, span in spans]
+    for node in site.nodes.values():
+        one = address(node.bmc.address) if node.bmc is not None else None
+        place = bisect_right(begins, (one.version, int(one))) - 1 if one is not None else -1
+        if one is None or place < 0 or not spans[place][1].has(one):
+            continue
+        network, span = spans[place]
+        holes = (_sound(it) for it in network.ranges if it.use == "excluded")
+        if not any(hole is not None and hole.has(one) for hole in holes):
+            yield at(site.files, "nodes", node.id, "bmc:address")(
+                f"{one} is in the range {span.range.name} of {network.name}, which is given out",
+                "exclude it there, or give the BMC another one",
+            )
+
+
+def _given_out(site: Declarations) -> Iterator[tuple[Network, _Span]]:
+    for network in site.networks.values():
+        for it in network.ranges:
+            span = _sound(it) if it.use != "excluded" else None
+            if span is not None:
+                yield network, span
+
+
+def _sound(one: Range) -> _Span | None:
+    """Return the range's addresses, None where ``check_ranges`` tells what is wrong with them."""
+    first, last = address(one.first), address(one.last)
+    if first is None or last is None or first.version != last.version:
+        return None
+    return _Span(one, first, last)
+
+
 def _unfit(network: Network | None, one: Address) -> Iterator[tuple[str, str]]:
     subnet = subnet_of(network, one.version) if network else None
     if network is None:
@@ -164,15 +199,8 @@ def _unfit(network: Network | None, one: Address) -> Iterator[tuple[str, str]]:
         yield f"{one} is no node's to have", "choose another than the subnet's own and its router"
     else:
         for it in network.ranges:
-            first, last = address(it.first), address(it.last)
-            sound = first is not None and last is not None and first.version == last.version
-            if (
-                it.use == "discovery"
-                and sound
-                and first
-                and last
-                and _Span(it, first, last).has(one)
-            ):
+            span = _sound(it)
+            if it.use == "discovery" and span is not None and span.has(one):
                 yield f"{one} is in the discovery range {it.name}", "choose one outside of it"
 
 

@@ -174,6 +174,23 @@ def test_a_rack_and_a_node_can_be_declared_one_by_one(run):
     assert run("show", "n9")["rack"] == "r9"
 
 
+def test_a_network_can_be_declared_and_must_fit_to_the_others(run):
+    """With its ranges; one that shares addresses or a VLAN with another is refused, and the other one stays."""
+    ranges = {"nodes": {"first": "10.77.0.10", "last": "10.77.0.99", "use": "reservations"}}
+    fields = {"purpose": "storage", "vlan": 77, "cidr_v4": "10.77.0.0/24", "ranges": ranges}
+    assert run("present", "networks", "n77", fields)["changes"] == {"networks": ["n77"]}
+    assert run("present", "networks", "n77", fields)["changes"] == {}
+    fields["ranges"]["nodes"]["last"] = "10.78.0.1"
+    with pytest.raises(CommandExecutionError, match=r"ranges:nodes:last: 10\.78\.0\.1 is not in"):
+        run("present", "networks", "n77", fields)
+    with pytest.raises(CommandExecutionError, match=r"overlaps 10\.77\.0\.0/24 of n77"):
+        run("present", "networks", "n78", {"cidr_v4": "10.77.0.128/25"})
+    with pytest.raises(CommandExecutionError, match="vlan: 77 is"):
+        run("present", "networks", "n79", {"vlan": 77})
+    with pytest.raises(CommandExecutionError, match="no conduit 'fast'"):
+        run("present", "networks", "n79", {"conduit": "fast"})
+
+
 def test_a_node_in_a_rack_that_is_not_there_is_refused(run):
     """The declaration makes no sense, so nothing is written."""
     with pytest.raises(CommandExecutionError, match="r77"):

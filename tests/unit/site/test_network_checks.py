@@ -137,6 +137,30 @@ def test_an_exclusion_may_lie_in_a_reservation():
     assert keys == [f"{RANGES}:hole"]
 
 
+def test_a_bmcs_address_is_not_given_to_a_node():
+    """It lies outside of what is given out, or is excluded there."""
+    bmc = {"address": "10.1.0.50", "username": "u", "secret": "file:lab"}
+    site = changed(("nodes:n1:bmc", bmc))
+    (problem,) = declare({"site/a.yaml": site})[1]
+    assert problem.key == "nodes:n1:bmc:address"
+    assert "in the range nodes of p1" in problem.message
+    hole = {"first": "10.1.0.50", "last": "10.1.0.50", "use": "excluded"}
+    site["networks"]["p1"]["ranges"]["hole"] = hole
+    assert declare({"site/a.yaml": site})[1] == []
+    bmc["address"] = "10.1.0.120"
+    assert declare({"site/a.yaml": changed(("nodes:n1:bmc", bmc))})[1] == []
+
+
+@pytest.mark.parametrize(
+    "text", ["fe80::1%x\naddn-hosts=/etc/shadow", "10.1.0.1\n", "fe80::1%eth0"]
+)
+def test_no_address_carries_more_than_an_address(text):
+    """What is written into files of other programs is nothing but an address."""
+    family = "v6" if ":" in text else "v4"
+    problems = declare({"site/a.yaml": changed((f"{P1}:gateway_{family}", text))})[1]
+    assert [it.key for it in problems] == [f"{P1}:gateway_{family}"]
+
+
 def test_a_discovery_pool_serves_the_largest_rack_at_once():
     """A rack's machines are powered on together: each needs a lease."""
     site = changed((f"{RANGES}:new:last", "10.1.0.12"))
