@@ -132,6 +132,9 @@ def _minion(node):
         "autosign_grains": ["racksalt_proof"],
         "cache_jobs": True,  # a result outlives a master that was away when it came
         "rejected_retry": True,
+        # The key is accepted within seconds of the first question; a person may take days.
+        "acceptance_wait_time": 2,
+        "acceptance_wait_time_max": 20,
         "master_tries": -1,
         "return_retry_tries": 60,
         "request_channel_tries": 120,  # given up, a first request leaves the minion half alive
