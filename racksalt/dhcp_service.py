@@ -20,7 +20,7 @@ from racksalt.model.errors import ConflictError, DhcpError, RacksaltError, Store
 from racksalt.model.event import Entry
 from racksalt.model.place import Network
 from racksalt.model.reservation import Reservation
-from racksalt.network.dhcp import Note, Server, Wanted, wanted
+from racksalt.network.dhcp import Note, Planner, Server, Wanted
 from racksalt.settings import Settings
 from racksalt.store import Store
 from racksalt.store.reservations import boot_services
@@ -30,9 +30,9 @@ STATUS = "status.json"
 STATUS_S = 5.0
 TOLD_S = 60.0
 """Of one key, at most one note in this time gets into the journal."""
-SHARE = 10
-"""Reading the store takes at most one part in so many of the time, whatever its size."""
-MOST_GAP_S = 5.0
+SHARE = 4
+"""Reading the store takes at most one part in so many of one processor's time, whatever its size."""
+MOST_GAP_S = 2.0
 TRIES = 5
 WAIT_S = 1.0
 
@@ -51,6 +51,7 @@ class Service:
         self._pulse: int | None = None
         self._read: tuple[list[Network], list[Reservation]] | None = None
         self._wanted = Wanted(hosts={})
+        self._plan = Planner(settings.dhcp.networks)
         self._not_before = self._read_at = self._status_at = float("-inf")
         self._told: dict[str, float] = {}
         self._problem = ""
@@ -97,21 +98,21 @@ class Service:
         )
 
     def _refresh(self) -> None:
-        begun, pulse = time.monotonic(), self._store.pulse()
+        begun, cpu, pulse = time.monotonic(), time.process_time(), self._store.pulse()
         read = boot_services(self._store)
         resync = begun - self._read_at > self._settings.dhcp.resync_s
         if read != self._read:
-            self._wanted = wanted(*read, self._settings.dhcp.networks)
+            self._wanted = self._plan(*read)
         if read != self._read or resync or self._problem:
             self._read = None
             self._server.apply(self._wanted)
             self._tell_problems(self._wanted)
         # Only what was applied counts as read: else an error in between would be the last word.
         self._read, self._pulse = read, pulse
-        took = time.monotonic() - begun
         if resync:
             self._read_at = begun
-        self._not_before = time.monotonic() + min(took * SHARE, MOST_GAP_S)
+        spent = time.process_time() - cpu
+        self._not_before = time.monotonic() + min(spent * SHARE, MOST_GAP_S)
 
     def _tell_problems(self, now_wanted: Wanted) -> None:
         for problem in now_wanted.problems:

@@ -33,8 +33,8 @@ RESTART_GAP_S = 1.0
 """Removals within this time share one restart."""
 MOST_LIVE_CHANGES = 2000
 """dnsmasq keeps every line that it has ever read live: after so many it is restarted to forget the old ones."""
-MOST_AT_ONCE = 100
-"""More changed nodes than this are taken in quicker by a restart: each costs a look through all nodes."""
+MOST_AT_ONCE = 300
+"""More changed files than this are taken in quicker by a restart: each costs a look through all nodes."""
 
 
 @dataclass(slots=True)

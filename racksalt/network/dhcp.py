@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from racksalt.model.place import Network, Range
 from racksalt.model.reservation import Reservation
@@ -96,28 +96,55 @@ class Server(Protocol):
         """End the server."""
 
 
+class Planner:
+    """Makes what is wanted of the store's rows; looks anew only at nodes whose rows are others than the last time.
+
+    ``only`` are names of the networks that DHCP serves; none: every provisioning network.
+    """
+
+    def __init__(self, only: Sequence[str] = ()) -> None:
+        self._only = only
+        self._networks: list[Network] = []
+        self._seen: dict[str, _Seen] = {}
+
+    def __call__(self, networks: Sequence[Network], reservations: Iterable[Reservation]) -> Wanted:
+        """Return what DHCP and DNS are to say; the reservations of one node stand together."""
+        if list(networks) != self._networks:
+            self._networks, self._seen = list(networks), {}
+        only = self._only
+        problems: list[str] = []
+        sound = {network.name: network for network in networks if _sound(network, problems)}
+        served = [
+            network
+            for network in sound.values()
+            if (network.name in only if only else network.purpose == "provisioning")
+        ]
+        problems += [f"network {name!r} is not declared" for name in only if name not in sound]
+        seen: dict[str, _Seen] = {}
+        for node, rows in _by_node(reservations, problems).items():
+            known = self._seen.get(node)
+            seen[node] = known if known and known.rows == rows else _looked_at(rows, sound)
+            problems += seen[node].problems
+        self._seen = seen
+        return Wanted(
+            networks=tuple(served),
+            zones=tuple(sound.values()),
+            hosts={node: one.host for node, one in seen.items() if one.host is not None},
+            problems=tuple(problems),
+        )
+
+
+class _Seen(NamedTuple):
+    rows: list[Reservation]
+    host: Host | None
+    problems: list[str]
+
+
 def wanted(
     networks: Sequence[Network], reservations: Iterable[Reservation], only: Sequence[str] = ()
 ) -> Wanted:
-    """Return what DHCP and DNS are to say.
-
-    Args:
-        networks: all networks of the site.
-        reservations: all addresses that nodes keep, those of one node together.
-        only: names of the networks that DHCP serves; none: every provisioning network.
-    """
-    problems: list[str] = []
-    sound = {network.name: network for network in networks if _sound(network, problems)}
-    served = [
-        network
-        for network in sound.values()
-        if (network.name in only if only else network.purpose == "provisioning")
-    ]
-    problems += [f"network {name!r} is not declared" for name in only if name not in sound]
-    hosts = _hosts(sound, reservations, problems)
-    return Wanted(
-        networks=tuple(served), zones=tuple(sound.values()), hosts=hosts, problems=tuple(problems)
-    )
+    """Return what DHCP and DNS are to say, once."""
+    return Planner(only)(networks, reservations)
 
 
 def discovery(network: Network, family: int) -> list[Range]:
@@ -174,28 +201,42 @@ def unserved(via: str) -> Note:
     return Note(f"unserved {via}", "dhcp_unserved", message, {"via": via})
 
 
-def _hosts(
-    networks: Mapping[str, Network], reservations: Iterable[Reservation], problems: list[str]
-) -> dict[str, Host]:
+def _by_node(
+    reservations: Iterable[Reservation], problems: list[str]
+) -> dict[str, list[Reservation]]:
+    """Return the rows of each node; an address belongs to the first that has it."""
     owners: dict[str, str] = {}
     found: dict[str, list[Reservation]] = {}
     for one in reservations:
+        if owners.setdefault(one.address, one.node) == one.node:
+            found.setdefault(one.node, []).append(one)
+        else:
+            problems.append(_left_out(one, f"{owners[one.address]} has it"))
+    return found
+
+
+def _looked_at(rows: list[Reservation], networks: Mapping[str, Network]) -> _Seen:
+    problems: list[str] = []
+    good: list[Reservation] = []
+    for one in rows:
         why = _fault(one, networks.get(one.network))
-        if not why and owners.setdefault(one.address, one.node) != one.node:
-            why = f"{owners[one.address]} has it"
         if why:
-            problems.append(f"{one.address!r} of node {one.node!r} is left out: {why}")
-            continue
-        found.setdefault(one.node, []).append(one)
-    return {
-        node: Host(
-            node=node,
-            label=label_of(node, rows[0].fqdn),
-            environment=rows[0].environment or HOLD,
-            held=tuple(dict.fromkeys(_held(row, networks[row.network]) for row in rows)),
-        )
-        for node, rows in found.items()
-    }
+            problems.append(_left_out(one, why))
+        else:
+            good.append(one)
+    if not good:
+        return _Seen(rows, None, problems)
+    host = Host(
+        node=good[0].node,
+        label=label_of(good[0].node, good[0].fqdn),
+        environment=good[0].environment or HOLD,
+        held=tuple(dict.fromkeys(_held(row, networks[row.network]) for row in good)),
+    )
+    return _Seen(rows, host, problems)
+
+
+def _left_out(one: Reservation, why: str) -> str:
+    return f"{one.address!r} of node {one.node!r} is left out: {why}"
 
 
 def _held(row: Reservation, network: Network) -> Held:

@@ -1,0 +1,141 @@
+"""The service brings a server to what the store says."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from racksalt.dhcp_service import TOLD_S, Service, open_server, open_store
+from racksalt.model.errors import DhcpError
+from racksalt.model.node import Address, Nic, Node
+from racksalt.model.place import Network
+from racksalt.network.dhcp import Note
+from racksalt.settings import Dhcp, Settings
+from tests.support.databases import *  # noqa: F403  fixtures
+
+
+class _Server:
+    """Keeps what it is told to serve; ``error`` is raised, ``notes`` are handed out once."""
+
+    def __init__(self):
+        self.applied, self.notes, self.error = [], [], None
+
+    def apply(self, wanted):
+        if self.error:
+            raise self.error
+        self.applied.append(wanted)
+
+    def tend(self):
+        notes, self.notes = self.notes, []
+        return notes
+
+    def leases(self):
+        return []
+
+    def close(self):
+        """Nothing to end."""
+
+
+class _Rig:
+    def __init__(self, store, folder):
+        self.now = 1000.0
+        self.store, self.server = store, _Server()
+        settings = Settings(dhcp=Dhcp(folder=str(folder), resync_s=3600))
+        self.service = Service(settings, store, self.server, lambda: self.now)
+        with store.write() as tx:
+            net = Network(name="prov", purpose="provisioning", cidr_v4="10.0.0.0/24")
+            tx.put_places([net])
+
+    def add(self, number):
+        node, mac = f"n{number}", f"52:54:00:00:00:{number:02x}"
+        with self.store.write() as tx:
+            tx.add_nodes([Node(id=node, state="declared", version=0, state_since=0.0)])
+            tx.put([Nic(id=f"{node}/{mac}", node=node, name="nic0", mac=mac)])
+            address = {"network": "prov", "address": f"10.0.0.{number}", "family": 4}
+            tx.put([Address(id=node, node=node, nic=f"{node}/{mac}", **address)])
+
+    def step(self):
+        self.service._not_before = 0.0
+        self.service.step()
+
+    def noted(self):
+        return [entry.message for entry in reversed(self.store.history(""))]
+
+
+@pytest.fixture
+def rig(sqlite_store, tmp_path):
+    """A service over a store with one network."""
+    return _Rig(sqlite_store, tmp_path)
+
+
+def test_what_is_committed_is_served_at_the_next_look(rig):
+    """And nothing is written anew when nothing that matters has changed."""
+    rig.service.start()
+    rig.add(1)
+    rig.step()
+    assert list(rig.server.applied[-1].hosts) == ["n1"]
+    count = len(rig.server.applied)
+    rig.store.set_mark("other", 1)
+    rig.step()
+    rig.step()
+    assert len(rig.server.applied) == count
+
+
+def test_what_could_not_be_applied_is_tried_again(rig):
+    """Until it could; the service goes on meanwhile."""
+    rig.service.start()
+    rig.server.error = DhcpError("disk full")
+    rig.add(1)
+    rig.step()
+    rig.step()
+    rig.server.error = None
+    rig.step()
+    assert list(rig.server.applied[-1].hosts) == ["n1"]
+
+
+def test_a_server_that_cannot_start_is_an_error(rig):
+    """At the start; later it is told and tried again."""
+    rig.server.error = DhcpError("port taken")
+    with pytest.raises(DhcpError, match="port taken"):
+        rig.service.start()
+
+
+def test_notes_are_journalled_once_a_minute_for_each_key(rig):
+    """A rack that asks again and again does not fill the journal."""
+    full = Note("prov/4", "dhcp_exhausted", "no free address", {"network": "prov"})
+    other = Note("stor/4", "dhcp_exhausted", "nor here", {"network": "stor"})
+    for _ in range(5):
+        rig.server.notes = [full, other]
+        rig.step()
+    assert rig.noted() == ["no free address", "nor here"]
+    rig.now += TOLD_S
+    rig.server.notes = [full]
+    rig.step()
+    assert rig.noted() == ["no free address", "nor here", "no free address"]
+    entry = rig.store.history("")[0]
+    assert (entry.kind, entry.source, entry.detail["network"]) == ("noted", "dhcp", "prov")
+
+
+def test_what_is_left_out_is_journalled(rig):
+    """So that a bad name is seen where people look."""
+    rig.service.start()
+    rig.add(1)
+    with rig.store.write() as tx:
+        tx.put([Address(id="x", node="n1", nic=None, network="no", address="10.0.0.9", family=4)])
+    rig.step()
+    assert any("is left out" in message for message in rig.noted())
+
+
+def test_a_database_that_is_not_there_is_waited_for_and_never_made(tmp_path):
+    """The service runs as root: what it made, the conductor could not write."""
+    stop = threading.Event()
+    threading.Timer(0.2, stop.set).start()
+    assert open_store(Settings(database=f"sqlite:///{tmp_path}/none.db"), stop) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_chosen_server_nothing_is_served():
+    """The setting is named."""
+    with pytest.raises(DhcpError, match=r"dhcp\.server"):
+        open_server(Settings(dhcp=Dhcp(server="none")))
