@@ -323,6 +323,9 @@ def _mirror(roots):
     wanted = [f"--raid-devices={len(roots)}", "--level=1", "--metadata=1.2", "--bitmap=internal"]
     name = [f"--name={LABEL}", "--homehost=any", f"--uuid={uuid}"]
     _run(["mdadm", "--create", f"/dev/md/{LABEL}", "--run", *wanted, *name, *roots])
+    # The first copying is left to the installed system: here it would only slow the installation.
+    held = __salt__["racksalt_partition.array_of"](roots[0])
+    pathlib.Path("/sys/block", str(held), "md/sync_action").write_text("frozen")
 
 
 def _table(disk):
