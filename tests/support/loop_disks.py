@@ -15,7 +15,18 @@ from tests.support.salt_node import SaltNode
 from tests.support.tiny_image import STAND_IN
 
 MIB = 2**20
-TOOLS = ("losetup", "sfdisk", "partx", "wipefs", "blkid", "mkfs.vfat", "mke2fs", "e2fsck", "zstd")
+TOOLS = (
+    "losetup",
+    "sfdisk",
+    "partx",
+    "wipefs",
+    "blkid",
+    "mkfs.vfat",
+    "mke2fs",
+    "e2fsck",
+    "zstd",
+    "busybox",
+)
 
 
 def skip_unless_loops() -> None:

@@ -7,8 +7,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
 MIB = 2**20
 FILE = "root.ext4.zst"
 PROGRAMS = ("grub-install", "update-grub", "useradd", "chpasswd", "ssh-keygen")
@@ -36,9 +34,7 @@ def write(source, file, device):
 
 def make_tree(root: Path) -> Path:
     """Make a root folder whose programs write down how they were called, in ``/told``."""
-    busybox = shutil.which("busybox")
-    if not busybox:
-        pytest.skip("needs a static busybox for a system to chroot into")
+    busybox = str(shutil.which("busybox"))
     for folder in ("bin", "etc/ssh", "usr/sbin", "usr/share/zoneinfo/Europe", "root", "boot/grub"):
         (root / folder).mkdir(parents=True)
     for target in ("i386-pc", "x86_64-efi", "arm64-efi"):
