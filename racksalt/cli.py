@@ -171,9 +171,10 @@ def site_check(
 ) -> None:
     """Check a site's files, syntax and sense, and list everything that is wrong."""
     from racksalt.adapters.site_files import check
+    from racksalt.site.tell import problem_lines
 
     problems = [problem.as_dict() for problem in check(folder)]
-    show(problems, as_json)
+    show(problems, as_json, _lines(problem_lines))
     if any(problem.get("severity") == "error" for problem in problems):
         raise typer.Exit(1)
 
@@ -208,7 +209,11 @@ def impact(
 
 
 def _lines(told: Callable[[Any], list[str]]) -> Callable[[Any], None]:
-    return lambda answer: typer.echo("\n".join(told(answer)))
+    def printed(answer: Any) -> None:
+        for line in told(answer):
+            typer.echo(line)
+
+    return printed
 
 
 @psm.command("diagram")

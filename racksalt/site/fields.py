@@ -58,6 +58,8 @@ def parse(
 ) -> T | None:
     """Return the piece as a ``cls`` (a dataclass); None after reporting every field that does not fit.
 
+    A field that the class does not have is reported and left out.
+
     ``given`` are fields that come from elsewhere: the piece may not set them, except for those in ``skip``.
     """
     given = given or {}
@@ -65,12 +67,13 @@ def parse(
     if not isinstance(body, Mapping):
         where.say("", f"is {_kind(body)}, not a map", "write its fields below it, indented")
         return None
-    before = len(where.problems)
     hints = _types(cls)  # type: ignore[arg-type]  # mypy takes a type variable's class for unhashable
     types = {name: hint for name, hint in hints.items() if name not in given}
     for name in body:
         if name not in types and name not in skip:
             where.say(str(name), "no such field", one_of(str(name), list(types)))
+    # With a field too many the rest can still be looked at: all that is wrong is told at once.
+    before = len(where.problems)
     values = dict(given)
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # every cls handed in is one
         if field.name not in types:

@@ -43,6 +43,18 @@ def impact_lines(told: Mapping[str, Any]) -> list[str]:
     return [f"{told['file']} {verb} {nodes}", *_table(rows)]
 
 
+def problem_lines(told: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return problems (``SiteProblem.as_dict()``): file, key and what is wrong in one line, the remedy below it."""
+    lines = []
+    for one in told:
+        where = ": ".join(filter(None, (one["file"], one["key"])))
+        warning = "warning: " if one["severity"] == "warning" else ""
+        lines.append(f"{warning}{where}: {one['message']}")
+        if one["hint"]:
+            lines.append(f"  {one['hint']}")
+    return lines
+
+
 def _keys(node: Mapping[str, Any]) -> list[str]:
     sets = [f"sets {key}" for key in node["wins"]]
     hidden = [f"{it['key']} is hidden by {it['by']} ({it['file']})" for it in node["hidden"]]

@@ -111,7 +111,7 @@ def test_a_site_with_an_error_is_listed_with_exit_status_1(home):
     (home.site / "site/more.yaml").write_text("nodes: {n3: {rack: nowhere}}\n")
     result = home.run("site", "check", home.site)
     assert result.exit_code == 1
-    assert "nowhere" in result.stdout
+    assert "site/more.yaml: nodes:n3:rack: no rack 'nowhere'\n  there is" in result.stdout
 
 
 def test_the_diagram_marks_where_a_node_is(home):

@@ -37,7 +37,6 @@ def test_a_map_becomes_a_thing():
         (None, ["things:t:size|add `size:`"]),
         ([], ["things:t|write its fields below it, indented"]),
         ({"size": True}, ["things:t:size|"]),
-        ({"size": 1, "name": "other"}, ["things:t:name|there is size, kind, tags, note"]),
         ({"size": 1, "note": 7}, ["things:t:note|put it in quotes"]),
         ({"size": 1, "tags": ["a", 7]}, ["things:t:tags:1|put it in quotes"]),
         ({"size": "x", "kind": "tiny"}, ["things:t:size|", "things:t:kind|use big, small"]),
@@ -46,6 +45,15 @@ def test_a_map_becomes_a_thing():
 def test_each_field_that_does_not_fit_is_reported(body, problems):
     """A wrong field makes one problem at its own key, and no thing comes of it."""
     assert parsed(body) == (None, problems)
+
+
+@pytest.mark.parametrize("body", [{"size": 1, "name": "other"}, {"size": 1, "name": []}])
+def test_a_field_too_many_is_reported_and_left_out(body):
+    """What is fit to be looked at is looked at, so that all mistakes are told at once."""
+    assert parsed(body) == (
+        Thing(name="t", size=1),
+        ["things:t:name|there is size, kind, tags, note"],
+    )
 
 
 def test_a_missing_piece_is_none():

@@ -212,7 +212,7 @@ def all_wrong() -> dict[str, Any]:
 
 ALL_WRONG = {
     f"{RANGES}:again": "overlaps nodes",
-    f"{RANGES}:new": "1 addresses for the 2 nodes",
+    f"{RANGES}:new": "1 addresses for the 3 nodes",
     f"{RANGES}:out:last": "not in 10.1.0.0/24",
     f"{RANGES}:edge": "the network address",
     f"{P1}:gateway_v4": "no host of",
@@ -221,6 +221,7 @@ ALL_WRONG = {
     "networks:store:vlan": "10 is p1's",
     "nodes:n2:macs:0": "is n1's",
     "nodes:n4:colour": "no such field",
+    "nodes:n4:macs:0": "is n1's",
     "conduits:fast": "none of the",
 }
 
@@ -234,7 +235,7 @@ def test_all_that_is_wrong_is_told_in_one_go_and_refused():
         assert message in told[key].message
         assert told[key].hint, f"{key} has no remedy"
         assert told[key].file == "site/a.yaml"
-    with pytest.raises(InvalidInputError, match="11 problems") as caught:
+    with pytest.raises(InvalidInputError, match="12 problems") as caught:
         refuse(problems)
     assert all(key in str(caught.value) for key in ALL_WRONG)
 
@@ -245,5 +246,5 @@ def test_site_check_lists_all_of_it_and_nothing_acts(tmp_path):
     result = CliRunner().invoke(cli, ["site", "check", str(folder), "--json"])
     assert result.exit_code == 1
     assert {it["key"] for it in json.loads(result.stdout)} == set(ALL_WRONG)
-    with pytest.raises(InvalidInputError, match="11 problems"):
+    with pytest.raises(InvalidInputError, match="12 problems"):
         open_site(folder)

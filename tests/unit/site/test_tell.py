@@ -3,8 +3,9 @@ from __future__ import annotations
 from racksalt.site.explain import explain
 from racksalt.site.impact import impact, scope_of
 from racksalt.site.layers import REMOVE, Layer, Origin, merge
+from racksalt.site.problems import SiteProblem
 from racksalt.site.schema import Place
-from racksalt.site.tell import explanation_lines, impact_lines
+from racksalt.site.tell import explanation_lines, impact_lines, problem_lines
 
 BASE = Layer(Origin("global", "global/base.sls"), {"ntp": {"servers": ["g"], "step_s": 1}})
 RACK = Layer(Origin("rack:r1", "rack/r1.sls"), {"ntp": {"servers": ["r"]}})
@@ -66,4 +67,15 @@ def test_an_impact_is_told_node_by_node():
         '  n22  ntp:servers: ["r"] becomes ["g"]',
         "       ntp:step_s: 1 becomes 2",
         "       ntp:x: true is new",
+    ]
+
+
+def test_a_problem_is_told_with_file_key_and_remedy():
+    """In full, however narrow the terminal; a warning says that it is one."""
+    problem = SiteProblem("site/a.yaml", "nodes:n1:rack", "no rack 'r9'", "did you mean r1?")
+    warning = SiteProblem("rack/r1.yaml", "", "is not read", severity="warning")
+    assert problem_lines([problem.as_dict(), warning.as_dict()]) == [
+        "site/a.yaml: nodes:n1:rack: no rack 'r9'",
+        "  did you mean r1?",
+        "warning: rack/r1.yaml: is not read",
     ]
