@@ -27,7 +27,7 @@ from racksalt.store import Store
 from racksalt.store.reservations import boot_services
 
 MANY = 1000
-"""From so many reservations on, dnsmasq takes longer than a blink for one more: at 10,000 more than a second."""
+"""From so many nodes on, dnsmasq is slow: it writes its whole lease file anew at each lease."""
 RECENT_S = 3600.0
 Seen = tuple[str, bool, str, str]
 """What was looked at, whether it is well, what was seen, and what to do."""
