@@ -136,7 +136,7 @@ def _master(settings: Settings) -> Iterator[Finding]:
             "master finger",
             False,
             "boot_api.master_finger is empty: booted nodes cannot pin the master",
-            "put the output of `salt-key -F master` there",
+            "docs/how-to/install-on-a-master says how it is had",
         )
     if Path(settings.secrets, "bmc.yaml").exists() is False:
         yield Finding(

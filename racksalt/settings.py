@@ -28,7 +28,7 @@ class BootApi(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     master_publish_port: Port = 4505
     """Port of the Salt master's publish server."""
     master_finger: str = ""
-    """SHA-256 fingerprint of the master's public key (``salt-key -F master``), pinned by booted nodes."""
+    """SHA-256 fingerprint of the master's public key, pinned by booted nodes; the install guide says how it is had."""
     images: str = "http://127.0.0.1:8800/images"
     """Base address of kernels and initial RAM disks."""
     token_ttl_s: Seconds = 3600

@@ -16,7 +16,7 @@ PAGES = [
     source.Path("README.md"),
     source.Path("CONTRIBUTING.md"),
 ]
-SHOWN = re.compile(r"(?:^\$ |`)(racksalt (?!-c)[a-z][^`\n]*)", re.MULTILINE)
+SHOWN = re.compile(r"(?:^[$#] |`)(racksalt (?!-c)[a-z][^`\n]*)", re.MULTILINE)
 RUNNER = re.compile(r"salt-run racksalt\.([a-z_]+)")
 
 
