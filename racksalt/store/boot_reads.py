@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from sqlalchemy import bindparam, select
 
 from racksalt.model.node import Boot, Node
 from racksalt.store import tables as t
-from racksalt.store.rows import query, reader
+from racksalt.store.rows import NOUNS, query, reader
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from racksalt.store.store import Store
 
+Noun = TypeVar("Noun")
 _IDS: BindParameter[str] = bindparam("ids", expanding=True)
 _HITS = (
     select(t.nics.c.node)
@@ -73,6 +74,13 @@ def marks_in(
         if mac is not None:
             kept[0].add(mac)
     return [Marks(node, frozenset(kept[0]), *kept[1:]) for node, kept in found.items()]
+
+
+def parts_of(store: Store, noun: type[Noun], nodes: Sequence[str]) -> list[Noun]:
+    """Return the rows of one kind that belong to these nodes; one statement."""
+    wanted = query(noun).where(NOUNS[noun].c.node.in_(_IDS))
+    with store.read() as connection:
+        return reader(noun)(connection.execute(wanted, {"ids": list(nodes)}))
 
 
 def nodes_with_boots(store: Store, ids: Sequence[str]) -> dict[str, tuple[Node, tuple[Boot, ...]]]:
