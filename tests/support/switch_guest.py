@@ -55,7 +55,7 @@ for n in 1 2 3 4 5 6; do
 done
 lldpd -M 4 -I 'swp*' -u /run/lldpd.socket -c
 ip netns exec h1 lldpd -M 2 -I eth0 -u /run/h1.socket -c
-lldpcli -u /run/lldpd.socket configure lldp tx-interval 1
+lldpcli -u /run/lldpd.socket configure lldp tx-interval 5
 dropbear -F -E -s -r /etc/hostkey -p 22
 poweroff -f
 """
