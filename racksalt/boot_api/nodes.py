@@ -20,6 +20,7 @@ from racksalt.boot_api.errors import (
 )
 from racksalt.model.errors import ForbiddenError, InvalidInputError, RacksaltError
 from racksalt.model.event import Event
+from racksalt.psm.sequences import AGENT_ENVIRONMENTS
 from racksalt.site.secrets import is_encrypted, is_reference, sounds_secret
 from racksalt.wire import NODE_ID
 
@@ -171,10 +172,11 @@ class Nodes:
 
     async def _enrolment(self, _request: Request, caller: Caller) -> dict[str, Any]:
         node, boot = caller.node, caller.boot
-        if boot.environment != "installer" or self._context.boots(node) != "installer":
+        # A site may run the stages of an install in the live system: what counts is that it is being installed.
+        if boot.environment not in AGENT_ENVIRONMENTS or self._context.boots(node) != "installer":
             raise ForbiddenError(
                 f"no enrolment token in environment {boot.environment!r}, state {node.state!r}",
-                "only the installer asks for one, while the node is being installed",
+                "only a node that is being installed gets one",
             )
         event_id = f"boot:{node.id}:{boot.generation}:enrolment"
         outcome = await self._submit(caller, reports.fitted(event_id), "enrolment_requested", {})

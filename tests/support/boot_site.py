@@ -37,13 +37,14 @@ class BootSite:
         effective=None,
         vouch=False,
         images="/nonexistent",
+        additions=None,
     ):
         folder.mkdir(parents=True, exist_ok=True)
         self.now = 1_000_000.0
         self.store = Store(f"sqlite:///{folder}/racksalt.db")
         rules = Rules(
             machine=MACHINE,
-            sequences=Sequences(STAGES, SEQUENCES, MACHINE),
+            sequences=Sequences(STAGES, SEQUENCES, MACHINE).extend(additions or {}),
             vouch=lambda _node, _event: vouch,
             token_ttl_s=TTL_S,
             deadline_factor=1.0,

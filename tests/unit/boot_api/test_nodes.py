@@ -270,6 +270,19 @@ def test_the_installer_gets_the_token_for_the_first_boot_of_the_system(site):
     assert answer["expires_at"] == issued.expires_at
 
 
+def test_a_site_that_installs_in_the_live_system_gets_the_token_there(tmp_path):
+    """What counts is that the node is being installed, not the name of the system that does it."""
+    stages = {name: {"environment": "live"} for name in ("partition", "image", "configure")}
+    with a_site(tmp_path, additions={"stages": stages}) as found:
+        found.declare("n1", MAC, UUID, SERIAL, approved=True, agent="light")
+        boot(found)
+        assert call(found, "POST", "enrolment", body={}).status_code == 403
+        found.happen("n1", "agent_answered", "jobs")
+        finish(found, "commissioning")
+        assert found.store.node("n1").boot_environment == "live"
+        assert call(found, "POST", "enrolment", body={}).status_code == 200
+
+
 def test_asking_for_the_enrolment_token_twice_gives_the_same(site):
     """A lost answer can be asked for again."""
     token = to_installing(site)
