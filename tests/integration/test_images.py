@@ -31,7 +31,8 @@ spare_mib: 4
 @pytest.fixture
 def ready(tmp_path):
     """Settings with folders of the test's own, and the recipe; skipped where nothing can be built."""
-    need("mmdebstrap", "mke2fs", "zstd", "unshare", root=True)
+    need("mmdebstrap", "mke2fs", "mksquashfs", "zstd", "unshare", root=True)
+    need("depmod", "grub-mkstandalone")
     (tmp_path / "tiny.yaml").write_text(RECIPE)
     recipe = load(str(tmp_path / "tiny.yaml"))
     try:
