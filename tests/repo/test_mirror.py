@@ -53,7 +53,6 @@ ELSEWHERE: dict[str, str] = {
     "racksalt/adapters/kea_control.py": "tests/integration/test_dhcp_kea.py",
     "racksalt/adapters/kea_hosts.py": "tests/integration/test_dhcp_kea.py",
     "racksalt/cli_dhcp.py": "tests/integration/test_dhcp.py",
-    "racksalt/dhcp_view.py": "tests/integration/test_dhcp.py",
     "racksalt/model/reservation.py": "fields only: no code that could be wrong",
     "racksalt/model/certificate.py": "fields only: no code that could be wrong",
     "racksalt/store/certificates.py": "tests/unit/conductor/test_certificates.py",

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from graphql_api.records import record
 from racksalt.dhcp_service import TOLD_S, Service, open_server, open_store
 from racksalt.model.errors import DhcpError
 from racksalt.model.node import Address, Nic, Node
@@ -115,6 +116,8 @@ def test_notes_are_journalled_once_a_minute_for_each_key(rig):
     assert rig.noted() == ["no free address", "nor here", "no free address"]
     entry = rig.store.history("")[0]
     assert (entry.kind, entry.source, entry.detail["network"]) == ("noted", "dhcp", "prov")
+    shown = record(entry, {}, audit=True)
+    assert (shown.node_id, shown.node, shown.message) == ("", None, "no free address")
 
 
 def test_what_is_left_out_is_journalled(rig):
