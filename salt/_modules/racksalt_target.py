@@ -101,6 +101,8 @@ def mount(read_only=False):
     # A journal is not replayed by looking at the system.
     options = ["-o", "ro,noload"] if read_only else []
     _run(["mount", "-t", "ext4", *options, device, root])
+    # A copy of it in a mount namespace that somebody makes meanwhile is let go together with it.
+    _run(["mount", "--make-shared", root])
     for name in () if read_only else _BOUND:
         (root / name).mkdir(exist_ok=True)
         _run(["mount", "--bind", f"/{name}", root / name])

@@ -1,4 +1,4 @@
-"""The enrolment resource of the boot API, for nodes whose boots are no part of the test."""
+"""What of the boot API an installation asks for: tokens of first boots, and the files of one image."""
 
 from __future__ import annotations
 
@@ -6,11 +6,26 @@ import http.server
 import json
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 ENROLMENT = "e" * 64
 
 
+IMAGE = "/images/os/tiny/1/"
+
+
 class _BootApi(http.server.BaseHTTPRequestHandler):
+    folder: Path | None = None
+
+    def do_GET(self):
+        """Give a file of the image."""
+        known = self.folder is not None and self.path.startswith(IMAGE)
+        file = Path(self.folder, Path(self.path).name) if known else None
+        self.send_response(200 if file and file.is_file() else 404)
+        self.end_headers()
+        if file and file.is_file():
+            self.wfile.write(file.read_bytes())
+
     def do_POST(self):
         """Give any token the token of a first boot."""
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -23,9 +38,10 @@ class _BootApi(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def boot_api():
-    """Serve on a free port of loopback; give the address."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _BootApi)
+def boot_api(folder: Path | None = None):
+    """Serve on a free port of loopback, with the image in ``folder``; give the address."""
+    handler = type("_Stub", (_BootApi,), {"folder": folder})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

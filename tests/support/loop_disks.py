@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.support.salt_node import SaltNode
-from tests.support.tiny_image import STAND_IN
 
 MIB = 2**20
+NOWHERE = "http://127.0.0.1:9"
 TOOLS = (
     "losetup",
     "sfdisk",
@@ -74,25 +73,16 @@ def said(*argv: str) -> str:
 class LoopNode(SaltNode):
     """A real machine's loaders, narrowed to loop devices."""
 
-    def __init__(self, folder: Path, disks: LoopDisks, names: list[str], **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, disks: LoopDisks, names: list[str], *, url: str = NOWHERE, **more: Any
+    ) -> None:
         ours = {device.removeprefix("/dev/") for device in disks.made}
         assert names, "a machine without devices of its own would see those of this computer"
         assert set(names) <= ours, "only loop devices of this test"
-        more = {"only_devices": names, "target": str(folder / "target"), **settings}
-        super().__init__(folder, virtual=False, more=more)
+        more = {"only_devices": names, "target": str(folder / "target"), **more}
+        super().__init__(folder, url=url, virtual=False, more=more)
 
     def pillar(self, **values: Any) -> None:
         """Let the machine's pillar have these values below ``racksalt``."""
         self.loaders._original_opts["pillar"] = {"racksalt": values}
-        self.loaders.reload_all()
-
-    def images(self, folder: Path, manifest: dict[str, Any]) -> None:
-        """Let the machine get this image, without a boot API."""
-        (folder / "manifest.json").write_text(json.dumps(manifest))
-        place = self.folder / "stand_ins/_modules"
-        place.mkdir(parents=True, exist_ok=True)
-        (place / "racksalt_image.py").write_text(STAND_IN)
-        opts = self.loaders._original_opts
-        opts["module_dirs"] = [str(place.parent), *opts["module_dirs"]]
-        opts["image_folder"] = str(folder)
         self.loaders.reload_all()

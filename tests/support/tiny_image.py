@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import shutil
 import subprocess
 from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 MIB = 2**20
 FILE = "root.ext4.zst"
@@ -16,20 +21,6 @@ echo "{name} $*$input" >> /told
 [ {name} = useradd ] && /bin/busybox mkdir -p /home/$4 && echo "$4:x:1000:1000::/home/$4:/bin/sh" >> /etc/passwd
 exit 0
 """
-STAND_IN = '''
-"""Images without a boot API: what part of it the disk modules call."""
-import json, pathlib, subprocess
-
-def _folder():
-    return pathlib.Path(__opts__["image_folder"])
-
-def manifest(source):
-    return json.loads((_folder() / "manifest.json").read_text())
-
-def write(source, file, device):
-    with open(device, "wb") as out:
-        subprocess.run(["zstd", "-d", "-c", str(_folder() / file)], stdout=out, check=True)
-'''
 
 
 def make_tree(root: Path) -> Path:
@@ -64,4 +55,18 @@ def make_image(folder: Path) -> dict[str, object]:
         "unpacked_sha256": hashlib.sha256(raw.read_bytes()).hexdigest(),
         "unpacked_bytes": raw.stat().st_size,
     }
+    packed = (folder / FILE).read_bytes()
+    about |= {"sha256": hashlib.sha256(packed).hexdigest(), "bytes": len(packed)}
     return {"format": 1, "name": "tiny", "version": "1", "arch": "x86_64", "files": {FILE: about}}
+
+
+def publish(folder: Path, manifest: dict[str, object]) -> None:
+    """Sign the manifest and put it beside the image; the public key is ``images.pub`` there."""
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    text = json.dumps(manifest).encode()
+    (folder / "images.pub").write_bytes(public)
+    (folder / "manifest.json").write_bytes(text)
+    (folder / "manifest.json.sig").write_bytes(base64.b64encode(key.sign(text)))

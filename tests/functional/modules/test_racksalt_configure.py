@@ -11,7 +11,7 @@ from salt.exceptions import CommandExecutionError
 
 from tests.support.boot_stub import boot_api
 from tests.support.loop_disks import LoopDisks, LoopNode, skip_unless_loops
-from tests.support.tiny_image import make_image
+from tests.support.tiny_image import make_image, publish
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ3mQ0v1o9p5cXnV0l3d8r0uW2m1b0c1q2w3e4r5t6y7 ada@office"
 HASHED = "$6$saltsalt$" + "a" * 86
@@ -51,9 +51,10 @@ def machine(tmp_path_factory):
         (tools / name).chmod(0o755)
     try:
         disk = disks.add("only", 700)
-        with boot_api() as url:
-            node = LoopNode(folder / "node", disks, [disk], url=url)
-            node.images(folder, make_image(folder))
+        publish(folder, make_image(folder))
+        with boot_api(folder) as url:
+            key = {"images_key": str(folder / "images.pub")}
+            node = LoopNode(folder / "node", disks, [disk], url=url, **key)
             node.loaders._original_opts["racksalt_programs"] = str(tools)
             yield node
             node.modules.racksalt_target.release()

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from salt.exceptions import CommandExecutionError
 
-from tests.support.loop_disks import said
-from tests.support.tiny_image import FILE, make_image
+from tests.support.boot_stub import boot_api
+from tests.support.loop_disks import LoopNode, said
+from tests.support.tiny_image import FILE, make_image, publish
 
 SETTINGS = {"source": "os/tiny/1"}
 
 
 @pytest.fixture(scope="module")
-def image(machine, tmp_path_factory):
-    """An image that the machine can get."""
+def image(tmp_path_factory):
+    """An image, in the folder from which the boot API of these tests serves."""
     folder = tmp_path_factory.mktemp("image")
-    manifest = make_image(folder)
-    machine.images(folder, manifest)
-    return folder, manifest
+    return folder, make_image(folder)
+
+
+@pytest.fixture(scope="module")
+def machine(devices, image, tmp_path_factory):
+    """The machine with two disks, and with a boot API that has the image."""
+    disks, small, large = devices
+    key = {"images_key": str(image[0] / "images.pub")}
+    with boot_api(image[0]) as url:
+        yield LoopNode(tmp_path_factory.mktemp("node"), disks, [small, large], url=url, **key)
 
 
 @pytest.fixture
 def parted(real, image):
     """The machine with its system disk partitioned, and the image as it was made."""
     folder, manifest = image
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    publish(folder, manifest)
     real.modules.racksalt_target.release()
     real.modules.racksalt_disk.carry_out("partition", {})
     return real
@@ -67,7 +74,7 @@ def test_what_is_not_read_back_as_sent_is_no_image(parted, image):
     """A disk that keeps something else fails the stage, and nothing is taken for finished."""
     folder, manifest = image
     wrong = {**manifest["files"][FILE], "unpacked_sha256": "0" * 64}
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "files": {FILE: wrong}}))
+    publish(folder, {**manifest, "files": {FILE: wrong}})
     with pytest.raises(CommandExecutionError, match="not read back as sent; the disk may be fail"):
         parted.modules.racksalt_disk.carry_out("image", SETTINGS)
     assert parted.modules.racksalt_disk.plan("image", SETTINGS)["done"] is False
@@ -77,7 +84,7 @@ def test_an_image_that_does_not_fit_is_refused_before_it_is_written(parted, imag
     """Both sizes are told."""
     folder, manifest = image
     large = {**manifest["files"][FILE], "unpacked_bytes": 10**12}
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "files": {FILE: large}}))
+    publish(folder, {**manifest, "files": {FILE: large}})
     with pytest.raises(CommandExecutionError, match="the image needs 1000000000000: raise root_gb"):
         parted.modules.racksalt_disk.carry_out("image", SETTINGS)
 
