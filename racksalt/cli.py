@@ -279,7 +279,7 @@ def demo(
 @lab.command("fleet")
 def lab_fleet(
     nodes: int = 1000,
-    bmc: Annotated[str, typer.Option(help="simulated or ipmi.")] = "simulated",
+    bmc: Annotated[str, typer.Option(help="simulated, ipmi or redfish.")] = "simulated",
     as_json: Json = False,
 ) -> None:
     """Bring a fleet of light machines to ready and print what it cost."""

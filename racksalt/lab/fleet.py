@@ -22,6 +22,8 @@ from racksalt.adapters.site_files import write_site
 from racksalt.bootstrap import App, open_app
 from racksalt.lab import meter
 from racksalt.lab.installation import (
+    BMC_SECRET,
+    REDFISH_SECRET,
     Installation,
     lay_out,
     light_nodes,
@@ -67,8 +69,8 @@ def run(
     timeout_s: float = 900.0,
 ) -> int:
     """Bring ``nodes`` machines to ready and print the figures; return 0 only if all of them got there."""
-    if bmc not in {"simulated", "ipmi"}:
-        raise InvalidInputError(f"no BMC protocol {bmc!r} in the lab", "simulated or ipmi")
+    if bmc not in {"simulated", "ipmi", "redfish"}:
+        raise InvalidInputError(f"no BMC protocol {bmc!r} in the lab", "simulated, ipmi or redfish")
     root = Path(tempfile.mkdtemp(prefix="racksalt-fleet-"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     figures = None
@@ -116,11 +118,13 @@ def prepare(
     lab = f"127.0.0.1:{link}"
     installation = lay_out(root, ports=(boot, graphql), simulated=lab, conductor=conductor)
     documents = light_nodes(names, max(2, -(-len(names) // PER_RACK)), link)
-    if bmc == "ipmi":
+    if bmc != "simulated":
+        kind = socket.SOCK_DGRAM if bmc == "ipmi" else socket.SOCK_STREAM
+        secret = f"file:{BMC_SECRET if bmc == 'ipmi' else REDFISH_SECRET}"
         declared = documents["site/nodes.yaml"]["nodes"].values()
-        ports = free_ports(len(names), socket.SOCK_DGRAM)
+        ports = free_ports(len(names), kind)
         for node, port in zip(declared, ports, strict=True):
-            node["bmc"] |= {"protocol": "ipmi", "port": port}
+            node["bmc"] |= {"protocol": bmc, "port": port, "secret": secret}
     write_site(installation.site, documents)
     return installation
 

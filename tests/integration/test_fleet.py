@@ -16,13 +16,13 @@ STAGES, BOOTS = 9, 3
 @pytest.mark.daemons
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("bmc", ["simulated", "ipmi"])
-def test_a_fleet_gets_to_ready(capsys, bmc):
-    """Sixty machines are all ready, each stage and boot is a transition, and the figures make sense."""
-    assert fleet.run(60, bmc=bmc, as_json=True, stage_s=0.1, post_s=0.1, timeout_s=200) == 0
+@pytest.mark.parametrize(("bmc", "nodes"), [("simulated", 60), ("ipmi", 60), ("redfish", 12)])
+def test_a_fleet_gets_to_ready(capsys, bmc, nodes):
+    """All machines are ready, each stage and boot is a transition, and the figures make sense."""
+    assert fleet.run(nodes, bmc=bmc, as_json=True, stage_s=0.1, post_s=0.1, timeout_s=200) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert figures["ready"] == figures["nodes"] == 60
-    assert figures["transitions"] >= 60 * (STAGES + BOOTS)
+    assert figures["ready"] == figures["nodes"] == nodes
+    assert figures["transitions"] >= nodes * (STAGES + BOOTS)
     assert 0 < figures["acknowledged_p50_ms"] <= figures["acknowledged_p99_ms"]
     assert figures["server_cpu_s"] > 0
     assert figures["server_peak_mib"] > 20
@@ -31,7 +31,7 @@ def test_a_fleet_gets_to_ready(capsys, bmc):
 
 def test_an_unknown_bmc_protocol_is_refused():
     """The message names what there is."""
-    with pytest.raises(InvalidInputError, match="simulated or ipmi"):
+    with pytest.raises(InvalidInputError, match="simulated, ipmi or redfish"):
         fleet.run(1, bmc="telepathy")
 
 
