@@ -10,6 +10,8 @@ import re
 _NOT_A_DISK = re.compile(r"(loop|ram|zram|dm-|md|sr|fd|nbd|drbd|rbd|bcache|zd|nvme\d+c\d)")
 _WWN = re.compile(r"naa\.([0-9a-f]{16,32})|(eui\.[0-9a-f]{16,32}|uuid\.[0-9a-f-]{36})")
 _PAGE_80_HEADER = 4
+_OURS = "racksalt-"
+_NO_DATA = ("linux_raid_member",)  # what the array itself holds is looked at instead
 _SECTOR = 512  # bytes in sysfs, whatever the disk says
 
 
@@ -47,6 +49,52 @@ def answer(told):
         salt 'r1n1' racksalt_drive.answer "$(smartctl --json -i -H /dev/sda)"
     """
     return _answer(told)
+
+
+def foreign():
+    """
+    Return the disks that hold what racksalt did not put there, each as "sdb: ext4 'backup'"; None where
+    that cannot be known. A system that racksalt installed is known by its filesystem's label.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'r1n1' racksalt_drive.foreign
+    """
+    asked = ["lsblk", "--json", "--output", "NAME,TYPE,FSTYPE,LABEL,PTTYPE"]
+    told = _parsed(__salt__["racksalt_probe.run"](asked)["out"]).get("blockdevices")
+    if not isinstance(told, list):
+        return None
+    return strangers(told)
+
+
+def strangers(devices):
+    """
+    Return what is foreign among the ``blockdevices`` of ``lsblk --json -o NAME,TYPE,FSTYPE,LABEL,PTTYPE``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'r1n1' racksalt_drive.strangers '[{name: sdb, type: disk, fstype: ext4, label: backup}]'
+    """
+    found = []
+    for disk in devices:
+        inner = list(_within(disk))
+        ours = any(str(one.get("label") or "").startswith(_OURS) for one in inner)
+        data = [one for one in inner if one.get("fstype") and one["fstype"] not in _NO_DATA]
+        if disk.get("type") == "disk" and not _NOT_A_DISK.match(disk["name"]) and not ours:
+            what = [f"{one['fstype']} {one.get('label') or ''}".strip() for one in data]
+            empty = [f"{disk['pttype']} partitions"] if disk.get("pttype") else []
+            found += [f"{disk['name']}: {', '.join(what or empty)}"] if what or empty else []
+    return found
+
+
+def _within(device):
+    yield device
+    for child in device.get("children") or ():
+        yield from _within(child)
 
 
 def _question(name):

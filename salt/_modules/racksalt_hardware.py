@@ -142,8 +142,10 @@ def raid(root="/"):
 
 def security(root="/"):
     """
-    Return what is known of the node's safety: ``{"secure_boot", "bmc_default_password"}``, each True,
-    False or None for unknown.
+    Return what is known of the node's safety: ``{"secure_boot", "bmc_default_password",
+    "foreign_disks"}``, each None for unknown. The first two are True or False; factory passwords are
+    tried from the master (``racksalt hardware security``). ``foreign_disks`` names disks that hold
+    what racksalt did not put there.
 
     CLI Example:
 
@@ -154,7 +156,8 @@ def security(root="/"):
     # UEFI 2.10 section 3.3: four bytes of attributes, then one byte, 1 when enforced.
     variables = sorted(pathlib.Path(root).glob("sys/firmware/efi/efivars/SecureBoot-*"))
     enforced = bool(variables) and variables[0].read_bytes()[4:5] == b"\x01"
-    return {"secure_boot": enforced if variables else None, "bmc_default_password": None}
+    told = {"secure_boot": enforced if variables else None, "bmc_default_password": None}
+    return {**told, "foreign_disks": _part("racksalt_drive.foreign")}
 
 
 def _text(path):

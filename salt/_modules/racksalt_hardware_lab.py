@@ -11,6 +11,8 @@ import pathlib
 
 __virtualname__ = "racksalt_hardware"
 
+_SAFETY = ("secure_boot", "bmc_default_password", "foreign_disks")
+
 
 def __virtual__():
     if "hardware_file" in (__opts__.get("racksalt") or {}):
@@ -18,7 +20,7 @@ def __virtual__():
     return False, "this is a real machine"
 
 
-def inventory(lldp_s=0):
+def inventory(lldp_s=0):  # noqa: ARG001 - the real one takes it
     """
     Return what the file says of the hardware.
 
@@ -88,8 +90,8 @@ def raid():
 
 def security():
     """
-    Return what is known of the machine's safety: ``{"secure_boot", "bmc_default_password"}``, each
-    True, False or None for unknown.
+    Return what is known of the machine's safety: ``{"secure_boot", "bmc_default_password",
+    "foreign_disks"}``, each None for unknown.
 
     CLI Example:
 
@@ -98,7 +100,7 @@ def security():
         salt 'r1n1' racksalt_hardware.security
     """
     described = _described()
-    return {key: described.get(key) for key in ("secure_boot", "bmc_default_password")}
+    return {key: described.get(key) for key in _SAFETY}
 
 
 def _described():

@@ -6,6 +6,8 @@ Each state compares before it acts and changes nothing in test mode.
 
 from salt.utils.versions import version_cmp
 
+_WORDS = {True: "safe", False: "NOT SAFE", None: "unknown"}
+
 
 def inventoried(name, lldp_s=5):
     """
@@ -29,22 +31,24 @@ def inventoried(name, lldp_s=5):
 
 def firmware_at_least(name, baseline=None):
     """
-    No firmware is older than the baseline.
+    No firmware is older than the baseline. Updates are the BMC's: ``racksalt hardware update-firmware``.
 
     baseline
-        ``{part: version}``; the part ``bios`` can be read so far
+        ``{component: version}``; components are ``bios``, ``bmc``, ``nic:<name or driver>``,
+        ``disk:<name or model>``; a driver or model means all of its kind
 
     .. code-block:: yaml
 
         firmware:
           racksalt_hardware.firmware_at_least:
-            - baseline: {bios: 1.2.0}
+            - baseline: {bios: 1.2.0, "nic:ice": "4.20"}
     """
-    have = {"bios": __salt__["racksalt_hardware.inventory"]().get("bios_version")}
+    have = _versions(__salt__["racksalt_hardware.inventory"](lldp_s=0))
     old = [
-        f"{part} has {have.get(part) or 'a version that cannot be read'}, wanted {wanted} or newer"
+        f"{part} has {version or 'a version that cannot be read'}, wanted {wanted} or newer"
         for part, wanted in sorted((baseline or {}).items())
-        if not have.get(part) or version_cmp(str(have[part]), str(wanted)) < 0
+        for version in have.get(part) or [None]
+        if not version or version_cmp(str(version), str(wanted)) < 0
     ]
     return _ret(name, not old, "; ".join(old) or f"{len(baseline or {})} parts are new enough")
 
@@ -104,28 +108,56 @@ def burned_in(name, load=None, **more):
     return {**_ret(name, not bad, comment), "data": {"burn_in": results}}
 
 
-def secure(name, require=()):
+def secure(name, require=(), allowed=None):
     """
     The node is safe in these respects; findings in others are told.
 
     require
-        any of ``secure_boot`` and ``bmc_password``; what cannot be read counts as not safe
+        any of ``secure_boot``, ``bmc_password``, ``foreign_disks`` and ``firmware``; what cannot be
+        read counts as not safe
+
+    allowed
+        ``{component: [version]}``: firmware of any other version is unexpected
 
     .. code-block:: yaml
 
         security:
           racksalt_hardware.secure:
-            - require: [bmc_password]
+            - require: [secure_boot, foreign_disks, firmware]
+            - allowed: {bios: [1.2.0, 1.3.0]}
     """
     found = __salt__["racksalt_hardware.security"]()
-    default = found.get("bmc_default_password")
+    default, foreign = found.get("bmc_default_password"), found.get("foreign_disks")
     safe = {
         "secure_boot": found.get("secure_boot"),
         "bmc_password": None if default is None else not default,
+        "foreign_disks": None if foreign is None else not foreign,
+        "firmware": not _unexpected(allowed),
     }
-    words = {True: "safe", False: "NOT SAFE", None: "unknown"}
-    told = ", ".join(f"{check}: {words[safe[check]]}" for check in sorted(safe))
-    return _ret(name, all(safe.get(check) is True for check in require), told)
+    told = [f"{check}: {_WORDS[safe[check]]}" for check in sorted(safe)]
+    told += [f"foreign data: {one}" for one in foreign or ()] + _unexpected(allowed)
+    return _ret(name, all(safe.get(check) is True for check in require), ", ".join(told))
+
+
+def _unexpected(allowed):
+    have = _versions(__salt__["racksalt_hardware.inventory"](lldp_s=0)) if allowed else {}
+    return [
+        f"unexpected firmware: {part} {version}"
+        for part, versions in sorted((allowed or {}).items())
+        for version in have.get(part, ())
+        if str(version) not in {str(one) for one in versions}
+    ]
+
+
+def _versions(found):
+    """Return ``{component: [versions]}``, each NIC also by its driver, each disk also by its model."""
+    have = {"bios": [found["bios_version"]]} if found.get("bios_version") else {}
+    have.update({part: [version] for part, version in (found.get("firmware") or {}).items()})
+    for kind, parts, mark in (("nic", "nics", "driver"), ("disk", "disks", "model")):
+        for part in found.get(parts) or ():
+            if part.get(mark):
+                have.setdefault(f"{kind}:{part[mark]}", []).append(part.get("firmware"))
+    return have
 
 
 def _failing_disks():

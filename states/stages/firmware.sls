@@ -1,4 +1,5 @@
-# pillar: racksalt:stages:firmware:baseline = {bios: 1.2.0}
+# Compares; the BMC updates: racksalt hardware update-firmware.
+# pillar: racksalt:stages:firmware:baseline = {bios: 1.2.0, "nic:ice": "4.20"}
 {% set want = salt["pillar.get"]("racksalt:stages:firmware", {}) %}
 firmware:
   racksalt_hardware.firmware_at_least:

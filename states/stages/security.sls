@@ -1,5 +1,6 @@
-# pillar: racksalt:stages:security:require = [secure_boot, bmc_password]
+# pillar: racksalt:stages:security = {require: [secure_boot, foreign_disks], allowed: {bios: [1.2.0]}}
 {% set want = salt["pillar.get"]("racksalt:stages:security", {}) %}
 security:
   racksalt_hardware.secure:
     - require: {{ want.get("require", []) | json }}
+    - allowed: {{ want.get("allowed", {}) | json }}

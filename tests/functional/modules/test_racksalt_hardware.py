@@ -277,3 +277,41 @@ def test_secure_boot_is_read_from_the_firmware_variable(real, kernel):
     variable.parent.mkdir(parents=True)
     variable.write_bytes(b"\x06\x00\x00\x00\x01")
     assert real.modules.racksalt_hardware.security(root=str(kernel))["secure_boot"] is True
+
+
+def test_foreign_disks_are_told_from_blank_ones_and_our_own(real):
+    """Data and partitions of somebody else's; an array's members are judged by what the array holds."""
+    devices = [
+        {
+            "name": "sda",
+            "type": "disk",
+            "pttype": "gpt",
+            "children": [{"name": "sda3", "fstype": "ext4", "label": "racksalt-root"}],
+        },
+        {"name": "sdb", "type": "disk", "fstype": "ext4", "label": "backup"},
+        {"name": "sdc", "type": "disk"},
+        {"name": "sdd", "type": "disk", "pttype": "dos", "children": [{"name": "sdd1"}]},
+        {
+            "name": "sde",
+            "type": "disk",
+            "fstype": "linux_raid_member",
+            "children": [{"name": "md0", "fstype": "xfs"}],
+        },
+        {
+            "name": "sdf",
+            "type": "disk",
+            "fstype": "linux_raid_member",
+            "children": [{"name": "md1"}],
+        },
+        {"name": "loop0", "type": "loop", "fstype": "squashfs"},
+    ]
+    assert real.modules.racksalt_drive.strangers(devices) == [
+        "sdb: ext4 backup",
+        "sdd: dos partitions",
+        "sde: xfs",
+    ]
+
+
+def test_without_lsblk_nothing_is_known_of_foreign_data(real):
+    """Unknown is not safe."""
+    assert real.modules.racksalt_drive.foreign() is None

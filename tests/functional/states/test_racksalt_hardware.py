@@ -94,3 +94,38 @@ def test_safety_that_is_required_must_be_known_and_true(node, known, require, re
     assert ret.result is result
     assert "secure_boot" in ret.comment
     assert "bmc_password" in ret.comment
+
+
+def test_firmware_is_held_against_the_baseline_by_driver_and_model(node):
+    """One old card of a kind is named with its version."""
+    node.describe(
+        bios_version="2.0",
+        firmware={"bmc": "6.10"},
+        nics=[
+            {"name": "eth0", "driver": "ice", "firmware": "4.20"},
+            {"name": "eth1", "driver": "ice", "firmware": "3.1"},
+        ],
+        disks=[{"name": "sda", "model": "MAKER 1", "firmware": "HXT7"}],
+    )
+    baseline = {"bios": "2.0", "bmc": "6.9", "nic:ice": "4.0", "disk:MAKER 1": "HXT7"}
+    ret = node.states.racksalt_hardware.firmware_at_least(name="f", baseline=baseline)
+    assert ret.result is False
+    assert ret.comment == "nic:ice has 3.1, wanted 4.0 or newer"
+
+
+def test_unexpected_firmware_and_foreign_disks_are_told_and_refused_where_required(node):
+    """Somebody else's data, and a version that nobody allowed."""
+    node.describe(bios_version="6.6.6", foreign_disks=["sdb: ext4 backup"])
+    allowed = {"bios": ["2.0", "2.1"]}
+    told = node.states.racksalt_hardware.secure(name="s", allowed=allowed)
+    assert told.result is True
+    assert "unexpected firmware: bios 6.6.6" in told.comment
+    assert "foreign data: sdb: ext4 backup" in told.comment
+    for check in ("firmware", "foreign_disks"):
+        ret = node.states.racksalt_hardware.secure(name="s", allowed=allowed, require=[check])
+        assert ret.result is False
+    node.describe(bios_version="2.1", foreign_disks=[])
+    ret = node.states.racksalt_hardware.secure(
+        name="s", allowed=allowed, require=["firmware", "foreign_disks"]
+    )
+    assert ret.result is True
