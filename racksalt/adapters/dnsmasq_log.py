@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from racksalt.adapters.dhcp_links import send_to_servers
 from racksalt.network.dhcp import (
@@ -49,6 +50,8 @@ class Listener:
             for node, why in self._refused.items()
         ]
         self._refused.clear()
+        # Many may ask at once: the lease file is read once for all of them.
+        leases = lru_cache(leases)
         for line in lines:
             _show(line)
             refused = self._reader.read(line)

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ class Kea:
     def tend(self) -> list[Note]:
         """Keep the servers alive and read their logs."""
         notes = self._names.tend()
+        leases = lru_cache(self.leases)
         for family, child in self.children.items():
             ended = child.tend()
             if ended:
@@ -83,7 +85,7 @@ class Kea:
                 log.debug("%s", line)
                 refused = refused_in(line)
                 if refused is not None:
-                    notes += self._refused(family, *refused)
+                    notes += self._refused(family, *refused, leases())
         return list({note.key: note for note in notes}.values())
 
     def leases(self) -> list[Lease]:
@@ -97,11 +99,12 @@ class Kea:
         self._names.close()
         self._folder.close()
 
-    def _refused(self, family: int, client: str, subnet: str) -> list[Note]:
+    def _refused(
+        self, family: int, client: str, subnet: str, leases: Sequence[Lease]
+    ) -> list[Note]:
         network = network_at(self._wanted.networks, subnet.partition("/")[0])
         if network is None:
             return []
-        leases = self.leases()
         if self._freed(family, client, leases):
             return []
         ranges = discovery(network, family)

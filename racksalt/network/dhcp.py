@@ -172,8 +172,11 @@ def leases_in(one: Range, leases: Iterable[Lease]) -> int:
 
 
 def network_at(networks: Iterable[Network], address: str) -> Network | None:
-    """Return the network whose subnet has an address, None for a strange one."""
-    wanted_address = ip_address(address)
+    """Return the network whose subnet has an address, None for a strange one and for what is no address."""
+    try:
+        wanted_address = ip_address(address)
+    except ValueError:
+        return None
     for network in networks:
         for cidr in (network.cidr_v4, network.cidr_v6):
             if cidr and wanted_address in ip_network(cidr, strict=False):

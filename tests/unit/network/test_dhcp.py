@@ -124,6 +124,7 @@ def test_an_address_leads_to_its_network():
     """Of either family; a strange one leads nowhere."""
     assert network_at([NET], "fd00::9") is network_at([NET], "10.0.0.9") is NET
     assert network_at([NET], "192.0.2.1") is None
+    assert network_at([NET], "10.0.0.999") is None
 
 
 def test_exhaustion_names_network_and_figures():
