@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from racksalt.model.switch import DEFAULT_VLAN
-from racksalt.network.switches import PortState
+from racksalt.network.switches import LONGEST, PortState
 
 SETTINGS: Final = frozenset({"vlans", "edge", "description"})
 """What can be set in this way."""
@@ -85,7 +85,7 @@ def read(platform: str, text: str, names: Iterable[str]) -> dict[str, PortState]
 
 def one_line(text: str) -> str:
     """Return a description that no command line can take for anything else."""
-    return re.sub(r"[^A-Za-z0-9 ._:/@+-]", "_", text)[:64]
+    return re.sub(r"[^A-Za-z0-9 ._:/@+-]", "_", text)[:LONGEST]
 
 
 def ranges(vlans: Iterable[int]) -> str:

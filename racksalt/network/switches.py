@@ -13,6 +13,8 @@ Setting = Literal["member", "vlans", "edge", "med", "description"]
 SETTINGS: Final[tuple[Setting, ...]] = ("member", "description", "vlans", "edge", "med")
 """What a port has, in the order in which it is brought about."""
 PROVISIONING: Final = "provisioning"
+LONGEST: Final = 64
+"""How long a description may be: what every kind of switch keeps whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,9 +217,9 @@ def _at(port: SwitchPort, rack: Rack | None, occupants: Collection[Occupant]) ->
 
 def _description(port: SwitchPort, rack: Rack | None, at: Occupant | None) -> str:
     if at is not None:
-        return at.node
+        return at.node[:LONGEST]
     if port.position_u is not None:
-        return f"{rack_name(rack)} U{port.position_u}"
+        return f"{rack_name(rack)[: LONGEST - 5]} U{port.position_u}"
     return "racksalt"
 
 

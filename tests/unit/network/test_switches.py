@@ -86,6 +86,14 @@ def test_a_racks_own_provisioning_network_wins_over_its_zones():
     assert provisioning(RACKS["r1"], {"p": Network(name="p", purpose="provisioning")}) is None
 
 
+def test_descriptions_fit_every_switch():
+    """What a switch cuts off would be drift for ever: a long node id is cut before."""
+    long = Occupant(node="n" * 200, rack="r1", first_u=1, last_u=1)
+    switch = Switch(name="tor", rack="r1", ports={"swp1": SwitchPort(name="swp1", position_u=1)})
+    found = wanted(switch, NETWORKS, RACKS, [long])["swp1"].state
+    assert found.description == "n" * 64
+
+
 def test_a_cable_in_the_wrong_port_is_seen():
     """Another known node's name behind a port is told; the right one, a stranger's and silence are not."""
     names = ("swp1", "swp2", "swp3", "swp4")
