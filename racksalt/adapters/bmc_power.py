@@ -26,6 +26,9 @@ from racksalt.model.node import Bmc
 log = logging.getLogger(__name__)
 
 
+LONG = frozenset({"firmware", "sensors"})
+LONG_S = 120.0
+"""The limit of operations that are a request for every part of the machine: BMCs answer half a second each."""
 SLOW_S = 1.0
 """A BMC whose last operation took longer gets a worker only from the half that is for BMCs under suspicion."""
 
@@ -158,7 +161,8 @@ class BmcPower:
         doubt = "observe before repeating: it may have been done" if job["op"] in ACTIONS else ""
         try:
             suspect = line.breaker.is_suspect or line.slow
-            answer = self._pool.run(job, budget_s=self.budget_s, suspect=suspect)
+            budget_s = LONG_S if job["op"] in LONG else self.budget_s
+            answer = self._pool.run(job, budget_s=budget_s, suspect=suspect)
         except WorkerLostError as error:
             raise BmcUnreachableError(f"{_name(bmc)}: the BMC worker {error}", doubt) from None
         line.slow = answer["took_s"] > SLOW_S

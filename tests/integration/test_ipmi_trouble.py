@@ -125,6 +125,7 @@ def site_fixture(tmp_path, sqlite_store):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_bmcs_in_trouble_delay_nobody_and_move_no_node(site):
     """Packets lost, sessions refused, answers late, readings wrong, silence: the other BMCs do not notice.
 
