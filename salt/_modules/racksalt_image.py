@@ -185,6 +185,16 @@ def _whole(url, answer, at, total):
         raise CommandExecutionError(message)
 
 
+def _again(url, at, total, tries, reason):
+    """Wait before a file is asked for again; give up after some times without one more byte."""
+    if at < total and tries >= _TRIES:
+        message = f"{url} cannot be fetched: {reason}"
+        raise CommandExecutionError(message)
+    if at < total:
+        time.sleep(tries - 1)
+    return tries
+
+
 def _pieces(url, total):
     """Yield the bytes of a file; a connection that breaks is taken up again where it broke."""
     at, tries = 0, 0
@@ -198,11 +208,7 @@ def _pieces(url, total):
             reason = f"it ended at byte {at} of {total}"
         except (OSError, http.client.HTTPException) as error:
             reason = error
-        tries += 1
-        if at < total and tries >= _TRIES:
-            message = f"{url} cannot be fetched: {reason}"
-            raise CommandExecutionError(message)
-        time.sleep(tries - 1 if at < total else 0)
+        tries = _again(url, at, total, tries + 1, reason)
 
 
 def _stream(source, file, wanted, take):

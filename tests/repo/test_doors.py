@@ -19,6 +19,11 @@ DOORS: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("racksalt/store/*.py",),
     "alembic": ("racksalt/store/*.py",),
     "psycopg": ("racksalt/store/*.py", "racksalt/adapters/kea_hosts.py"),
+    "cryptography": (
+        "racksalt/images/signing.py",
+        "racksalt/adapters/erase_seal.py",
+        "racksalt/lab/*.py",
+    ),
     "yaml": ("racksalt/adapters/site_files.py", "racksalt/adapters/settings_file.py"),
     "strawberry": ("graphql_api/*.py",),
     "graphql": ("graphql_api/*.py",),
