@@ -108,7 +108,7 @@ class SshRunner:
         self._switch = switch
         self._key = secret_file(secrets, switch.secret or "")
         # Below /tmp by name: a socket's path may have 107 bytes (unix(7)).
-        self._folder = tempfile.TemporaryDirectory(prefix="rs-", dir="/tmp")
+        self._folder = tempfile.TemporaryDirectory(prefix="racksalt-ssh-", dir="/tmp")
         self._known = Path(self._folder.name) / "known_hosts"
         self._known.write_text(f"{_bracketed(switch)} {switch.host_key}\n", encoding="ascii")
 

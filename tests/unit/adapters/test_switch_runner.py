@@ -90,3 +90,21 @@ def test_a_switch_may_be_a_namespace_of_this_host():
         assert "eth0" not in LocalRunner(inside).run("ip -o link")
     finally:
         subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+def test_a_login_without_rights_goes_by_sudo_and_keeps_its_way_in(secrets, tmp_path):
+    """Sudo forgets the environment; the far shell's line hands over where the connection comes from."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "sudo").write_text('#!/bin/sh\n[ "$1" = -n ] && shift && exec env -i "$@"\n')
+    (programs / "sudo").chmod(0o755)
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "SSH_CONNECTION": "10.0.0.9 1 2 3"}
+    runner = SshRunner(FAR, secrets)
+    try:
+        line = runner._wrapped("echo 'a b' \"${SSH_CONNECTION%% *}\"")
+    finally:
+        runner.close()
+    done = subprocess.run(
+        ["/bin/sh", "-c", line], capture_output=True, text=True, check=False, env=environment
+    )
+    assert (done.returncode, done.stdout) == (0, "a b 10.0.0.9\n"), done.stderr
