@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from racksalt.model.conduit import Alternative, Conduit, choose
 from racksalt.model.errors import InvalidInputError
@@ -44,7 +44,7 @@ def settle(
     for node in nodes:
         mine = held.get(node.id, [])
         needs = [] if node.state == RETIRED else _needs(book, node, nics.get(node.id, []), mine)
-        stay = () if node.state == RETIRED else book.reaching(node)
+        stay = () if node.state == RETIRED else book.reach(node).stay
         outcome = allocate(node.id, needs, mine, book.take, may_stay=stay)
         if outcome != Outcome():
             found[node.id] = outcome
@@ -126,6 +126,21 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+class Reach(NamedTuple):
+    """The networks that reach a place: those to boot on, by family; the others, and their names."""
+
+    boots: list[tuple[Network, Family]]
+    others: list[Network]
+    stay: frozenset[str]
+
+
+def reach_of(networks: Sequence[Network], zone: str | None, rack: str | None) -> Reach:
+    """Return the networks that reach a place."""
+    others = [it for it in networks if it.purpose != "provisioning" and it.reaches(zone, rack)]
+    names = frozenset(it.name for it in others)
+    return Reach(boot_networks(networks, zone, rack), others, names)
+
+
 @dataclass
 class _Book:
     """Networks and what is free in them, for one transaction."""
@@ -134,6 +149,7 @@ class _Book:
     site: Declarations
     networks: Sequence[Network]
     pools: dict[tuple[str, Family], Pool] = field(default_factory=dict)
+    places: dict[tuple[str | None, str | None], Reach] = field(default_factory=dict)
     counts: dict[tuple[str, int], int] | None = None
 
     def take(self, network: Network, family: Family) -> str | None:
@@ -147,13 +163,12 @@ class _Book:
             self.pools[key] = Pool(network, family, self.counts.get(key, 0), self._taken)
         return self.pools[key]
 
-    def reaching(self, node: Node) -> set[str]:
-        """Return the networks besides those to boot from that reach a node."""
-        return {
-            it.name
-            for it in self.networks
-            if it.purpose != "provisioning" and it.reaches(node.zone, node.rack)
-        }
+    def reach(self, node: Node) -> Reach:
+        """Return the networks that a node is on; worked out once for each rack."""
+        key = (node.zone, node.rack)
+        if key not in self.places:
+            self.places[key] = reach_of(self.networks, node.zone, node.rack)
+        return self.places[key]
 
     def _taken(self, some: Sequence[str]) -> Collection[str]:
         claimed = {text for text in some if text in self.site.claims}
@@ -183,7 +198,7 @@ def _to_boot(
 ) -> Iterator[Need]:
     nic = boot_nic(nics, held)
     kept = {(it.network, it.family): it.nic for it in held}
-    for network, family in boot_networks(book.networks, node.zone, node.rack):
+    for network, family in book.reach(node).boots:
         key = (network.name, family)
         if nic and (key in fixed or _has_range(network, family)):
             yield Need(network=network, family=family, nic=nic.id, fixed=fixed.get(key))
@@ -194,9 +209,7 @@ def _to_boot(
 
 def _carried(book: _Book, node: Node, nics: Sequence[Nic], fixed: _Fixed) -> Iterator[Need]:
     """Yield the addresses on the networks that the node does not boot from."""
-    for network in book.networks:
-        if network.purpose == "provisioning" or not network.reaches(node.zone, node.rack):
-            continue
+    for network in book.reach(node).others:
         fits, holder = _fits(book.site.conduits, network, nics)
         for family in FAMILIES:
             text = fixed.get((network.name, family))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from racksalt.boot.identity import normalise_serial
 from racksalt.conductor.addresses import make_room, settle, superseded, told
 from racksalt.model.event import Entry
-from racksalt.model.node import Bmc, Hardware, Nic, Node
+from racksalt.model.node import Bmc, Family, Hardware, Nic, Node
 from racksalt.model.place import Network
 from racksalt.network.allocate import boot_networks, name_of
 from racksalt.site.schema import Declarations, NodeDeclaration
@@ -23,13 +23,13 @@ PARTS = ("bmc", "macs", "serial", "addresses")
 
 
 class _Known(NamedTuple):
-    """What the store has of the declared nodes, by node; who owns each declared MAC; and all networks."""
+    """What the store has of the declared nodes, by node; who owns each declared MAC; and by place what it boots on."""
 
     present: dict[str, Node]
     bmcs: dict[str, Bmc]
     hardware: dict[str, Hardware]
     owners: dict[str, str]
-    networks: list[Network]
+    boots: dict[tuple[str | None, str], list[tuple[Network, Family]]]
 
 
 class _TrialError(Exception):
@@ -65,7 +65,10 @@ def _declare(tx: Transaction, site: Declarations, now: float, changes: dict[str,
         tx.bmcs(site.nodes),
         tx.hardware(site.nodes),
         _owners(tx, site),
-        networks,
+        {
+            (it.zone, it.name): boot_networks(networks, it.zone, it.name)
+            for it in site.racks.values()
+        },
     )
     nodes: dict[str, dict[str, Any]] = {}
     for name, declared in site.nodes.items():
@@ -106,7 +109,8 @@ def _owners(tx: Transaction, site: Declarations) -> dict[str, str]:
     """Return who owns the declared MACs; a machine that nobody approved must give up what is another's."""
     owners = tx.mac_owners([mac for node in site.nodes.values() for mac in node.macs])
     strangers = {n.id for n in tx.nodes(set(owners.values())).values() if not n.approved}
-    taken = [m for m, owner in owners.items() if owner in strangers - set(site.nodes)]
+    others = strangers - set(site.nodes)
+    taken = [mac for mac, owner in owners.items() if owner in others]
     for mac in taken:
         del owners[mac]
         tx.remove(nics, mac=mac)
@@ -129,7 +133,7 @@ def _node(
 ) -> dict[str, Any]:
     """Write what is new of one node and return it: {"field": new value}."""
     place = site.place(declared.id)
-    boots = boot_networks(known.networks, place.zone, declared.rack)
+    boots = known.boots.get((place.zone, declared.rack), [])
     wanted: dict[str, Any] = {
         "zone": place.zone,
         "rack": declared.rack,

@@ -19,6 +19,7 @@ _FEW: Final = 64
 _MANY: Final = 1024
 
 
+@lru_cache(maxsize=4096)
 def subnet_of(network: Network, family: Family) -> IPNetwork | None:
     """Return the network's subnet of a family."""
     cidr = network.cidr_v4 if family == 4 else network.cidr_v6
@@ -32,7 +33,7 @@ def normal(text: str) -> str:
 
 def family_of(text: str) -> Family:
     """Return the family of an address."""
-    return 4 if IPAddress(text).version == 4 else 6
+    return 6 if ":" in text else 4
 
 
 def overlap(one: Network, other: Network) -> bool:

@@ -74,11 +74,9 @@ def _speeds(site: Declarations) -> Iterator[SiteProblem]:
 def _unmet(site: Declarations, conduit: Conduit) -> Iterator[SiteProblem]:
     """Yield a conduit that none of the nodes that it is for can have, as far as the files say what NICs they have."""
     carried = [it for it in site.networks.values() if it.conduit == conduit.name]
-    reached = [
-        node
-        for node in site.nodes.values()
-        if not carried or any(reaches(site, it, node.rack) for it in carried)
-    ]
+    racks = {it.rack for it in site.nodes.values()}
+    on = {it for it in racks if not carried or any(reaches(site, net, it) for net in carried)}
+    reached = [node for node in site.nodes.values() if node.rack in on]
     profiles = dict.fromkeys(map(_profile, reached))
     if not profiles or any(_can(conduit, profile) for profile in profiles):
         return

@@ -41,6 +41,7 @@ class _Span(NamedTuple):
 
 def check_ranges(site: Declarations) -> Iterator[SiteProblem]:
     """Yield what makes no sense in the networks' ranges."""
+    used = Counter(node.rack for node in site.nodes.values())
     for network in site.networks.values():
         spans: list[_Span] = []
         for one in network.ranges:
@@ -48,7 +49,7 @@ def check_ranges(site: Declarations) -> Iterator[SiteProblem]:
             if span is not None:
                 yield from _overlap(site, network, span, spans)
                 spans.append(span)
-        yield from _pool(site, network, spans)
+        yield from _pool(site, network, spans, used)
 
 
 def _span(
@@ -115,9 +116,12 @@ def _overlap(
             )
 
 
-def _pool(site: Declarations, network: Network, spans: list[_Span]) -> Iterator[SiteProblem]:
+def _pool(
+    site: Declarations, network: Network, spans: list[_Span], used: Counter[str]
+) -> Iterator[SiteProblem]:
     """Yield a discovery pool that has no lease for each machine of a rack that is powered on at once."""
-    used = Counter(node.rack for node in site.nodes.values())
+    if not any(it.range.use == "discovery" for it in spans):
+        return
     racks = [it for it in site.racks.values() if reaches(site, network, it.name)]
     largest = max(racks, key=lambda it: used[it.name], default=None)
     for version in FAMILIES if largest else ():
