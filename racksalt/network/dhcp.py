@@ -297,6 +297,8 @@ def _flaw(network: Network) -> str:
         ip_network(cidr)
     ends = [end for one in network.ranges for end in (one.first, one.last)]
     for address in filter(None, (network.gateway_v4, network.gateway_v6, *ends)):
-        if "%" in address or network_at([network], address) is None:
+        # Routers advertise themselves by a link-local address, which is right in every network.
+        by_link = address == network.gateway_v6 and ip_address(address).is_link_local
+        if "%" in address or (not by_link and network_at([network], address) is None):
             return f"{address!r} is not in it"
     return ""

@@ -84,6 +84,13 @@ def test_one_address_has_one_node():
     assert "n1 has it" in found.problems[0]
 
 
+def test_a_router_that_advertises_itself_by_its_link_local_address_is_sound():
+    """It is in no subnet, and in every one."""
+    found = wanted([replace(NET, gateway_v6="fe80::1")], [])
+    assert [network.name for network in found.networks] == ["prov"]
+    assert found.problems == ()
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -91,6 +98,7 @@ def test_one_address_has_one_node():
         {"domain": "example.net\nno-daemon"},
         {"cidr_v4": "10.0.0.0/24,1.2.3.4"},
         {"gateway_v4": "10.9.0.1"},
+        {"gateway_v6": "fe80::1%eth0\nport=0"},
         {"ranges": (Range(name="d", first="10.1.0.1", last="10.1.0.2", use="discovery"),)},
     ],
 )
