@@ -81,6 +81,27 @@ def network(row: places.Network, zone: o.Zone | None, rack: o.Rack | None) -> o.
     )
 
 
+def _nic(row: rows.Nic, node: o.Node) -> o.Nic:
+    return o.Nic(
+        row.id,
+        row.name,
+        row.mac,
+        row.speed_mbps,
+        row.pxe,
+        node,
+        carrier=row.carrier,
+        driver=row.driver,
+        pci=row.pci,
+        neighbour=_neighbour(row),
+    )
+
+
+def _disk(row: rows.Disk) -> o.Disk:
+    turns = {"hdd": True, "ssd": False, "nvme": False}.get(row.media)
+    seen = (row.serial, row.size_gb, row.media, row.health, row.wwn, row.model)
+    return o.Disk(row.id, row.name, *seen, rotational=turns)
+
+
 def _neighbour(row: rows.Nic) -> o.Neighbour | None:
     if row.lldp_chassis is None and row.lldp_system is None:
         return None
@@ -95,35 +116,8 @@ def parts(
     network: Callable[[str], o.Network | None],
 ) -> None:
     """Give ``node`` its NICs, disks and addresses, in order of name; an address finds its NIC and network."""
-    node.nics = [
-        o.Nic(
-            row.id,
-            row.name,
-            row.mac,
-            row.speed_mbps,
-            row.pxe,
-            node,
-            carrier=row.carrier,
-            driver=row.driver,
-            pci=row.pci,
-            neighbour=_neighbour(row),
-        )
-        for row in sorted(nics, key=lambda row: row.name)
-    ]
-    node.disks = [
-        o.Disk(
-            row.id,
-            row.name,
-            row.serial,
-            row.size_gb,
-            row.media,
-            row.health,
-            row.wwn,
-            row.model,
-            {"hdd": True, "ssd": False, "nvme": False}.get(row.media),
-        )
-        for row in sorted(disks, key=lambda row: row.name)
-    ]
+    node.nics = [_nic(row, node) for row in sorted(nics, key=lambda row: row.name)]
+    node.disks = [_disk(row) for row in sorted(disks, key=lambda row: row.name)]
     by_id = {nic.id: nic for nic in node.nics}
     node.addresses = []
     for row in sorted(addresses, key=lambda row: (row.family, row.address)):

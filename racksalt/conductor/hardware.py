@@ -24,7 +24,7 @@ from racksalt.model.errors import (
 )
 from racksalt.model.event import Event
 from racksalt.model.hardware import BurnResult, Facts, PlaceProposal
-from racksalt.model.node import Bmc, Node
+from racksalt.model.node import Bmc, Disk, Nic, Node
 from racksalt.psm.kernel import Kind
 from racksalt.store.rows import values
 
@@ -229,7 +229,19 @@ class HardwareOperations:
         if bmcs and bmcs[0].protocol in self.conductor.world.management:
             told = self.conductor.world.management_of(bmcs[0]).firmware(bmcs[0])
             have.update({component_of(one.name): one.version for one in told})
-        return have
+        return {**self._by_kind(node, have), **have}
+
+    def _by_kind(self, node: str, have: Mapping[str, str]) -> dict[str, str]:
+        """Return the oldest version of each NIC driver and disk model, as the stage on the node compares them."""
+        marks = [(f"nic:{nic.name}", nic.driver) for nic in self.store.parts(Nic, node)]
+        marks += [(f"disk:{disk.name}", disk.model) for disk in self.store.parts(Disk, node)]
+        found: dict[str, str] = {}
+        for part, mark in marks:
+            kind = f"{part.partition(':')[0]}:{mark}"
+            version = have.get(part)
+            if mark and version and (kind not in found or newer(found[kind], version)):
+                found[kind] = version
+        return found
 
     def _setting(self, node: str, place: str, name: str) -> dict[str, Any]:
         """Return a map of the node's configuration; empty without one."""

@@ -20,6 +20,7 @@ from racksalt.conductor.hardware import HardwareOperations, component_of, newer,
 from racksalt.conductor.operations import Operations
 from racksalt.model.errors import BmcRefusedError, ConflictError, InvalidInputError, NotFoundError
 from racksalt.model.hardware import BurnResult, Facts
+from racksalt.model.node import Nic
 from racksalt.settings import ConductorSettings
 from racksalt.site.site import Site
 from tests.support.builders import a_node, the_rules
@@ -147,6 +148,20 @@ def test_firmware_is_held_against_the_baseline(hands):
         "wanted": None,
         "verdict": "free",
     }
+
+
+def test_parts_are_compared_by_driver_and_model_too(make, images):
+    """The oldest of a kind counts, as on the node."""
+    wanted = layers(images)
+    wanted["global/base.sls"]["racksalt"]["stages"]["firmware"]["baseline"] = {"nic:ice": "4.0"}
+    hands = make(wanted)
+    with hands.store.write() as tx:
+        for number, name in enumerate(("eth0", "eth1")):
+            mac = f"02:00:00:00:09:0{number}"
+            tx.put([Nic(id=f"n0/{mac}", node="n0", name=name, mac=mac, driver="ice")])
+        tx.put([Facts(node="n0", at=1.0, firmware={"nic:eth0": "4.2", "nic:eth1": "3.9"})])
+    (row,) = [row for row in hands.firmware("n0") if row["wanted"]]
+    assert (row["component"], row["version"], row["verdict"]) == ("nic:ice", "3.9", "old")
 
 
 def test_an_update_is_planned_carried_out_and_read_back(hands, rig):
