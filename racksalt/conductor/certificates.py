@@ -15,6 +15,7 @@ from time import gmtime, strftime
 from typing import Any, Protocol
 
 from racksalt.conductor.handle import Outcome
+from racksalt.conductor.view import Rules
 from racksalt.model.certificate import EraseCertificate
 from racksalt.model.event import Event
 from racksalt.model.node import Hardware
@@ -24,6 +25,8 @@ KIND, FORMAT = "racksalt erase certificate", 1
 MOST_DISKS, MOST_NOTES, MOST_TOOLS = 512, 8, 16
 SHORT, LONG = 128, 400
 INT63 = 2**63
+Erasing = Mapping[tuple[str, str], str | None]
+"""Stages that erase, by (node, job id)."""
 
 
 class Seal(Protocol):
@@ -64,23 +67,50 @@ def erasure_of(data: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
+def erasing(tx: Transaction, events: Sequence[Event], rules: Rules) -> Erasing:
+    """Return the destructive stages that are under way where one of ``events`` tells of an erasure.
+
+    To be asked before the events are handled. A node that tells of one in another stage has erased nothing by our
+    order, and what did not come by the job cache was never looked at.
+    """
+    told = {event.node for event in events if event.source == "jobs" and event.data.get("erasure")}
+    nodes = tx.nodes(told).values() if told else ()
+    stages = rules.sequences.stages
+    return {
+        (node.id, str(node.job)): node.stage
+        for node in nodes
+        if node.job and node.stage in stages and stages[node.stage].destructive
+    }
+
+
 def certify(
-    tx: Transaction, events: Sequence[Event], outcomes: Sequence[Outcome], seal: Seal | None
+    tx: Transaction,
+    events: Sequence[Event],
+    outcomes: Sequence[Outcome],
+    stages: Erasing,
+    seal: Seal | None,
 ) -> None:
-    """Write a certificate for each of ``events`` that succeeded in erasing and was not handled before."""
-    if seal is None:
+    """Write a certificate for each of ``events`` that ended one of ``stages`` well and was not handled before."""
+    if seal is None or not stages:
         return
     made = [
         (event, outcome)
         for event, outcome in zip(events, outcomes, strict=True)
         if event.name == "stage_succeeded"
+        and event.source == "jobs"
+        and event.data.get("erasure")
+        and (event.node, event.data.get("jid")) in stages
         and outcome.entry is not None
         and outcome.entry.kind == "transition"
-        and event.data.get("erasure")
     ]
     if made:
         hardware = tx.hardware({event.node for event, _ in made})
-        tx.put([_signed(event, outcome, hardware.get(event.node), seal) for event, outcome in made])
+        tx.put(
+            [
+                _signed(event, outcome, stages, hardware.get(event.node), seal)
+                for event, outcome in made
+            ]
+        )
 
 
 def check(certificate: EraseCertificate, seal: Seal) -> str:
@@ -129,15 +159,16 @@ def as_dict(certificate: EraseCertificate, seal: Seal) -> dict[str, Any]:
 
 
 def _signed(
-    event: Event, outcome: Outcome, hardware: Hardware | None, seal: Seal
+    event: Event, outcome: Outcome, stages: Erasing, hardware: Hardware | None, seal: Seal
 ) -> EraseCertificate:
     entry = outcome.entry
     if entry is None:
         raise RuntimeError("only what was journalled is certified")
-    document = _document(event, entry.at, hardware)
+    stage = stages[event.node, event.data["jid"]]
+    document = _document(event, stage, entry.at, hardware)
     signature = base64.b64encode(seal.sign(document.encode())).decode()
     return EraseCertificate(
-        id=str(event.data.get("jid") or event.id)[:64],
+        id=event.data["jid"],
         node=event.node,
         seq=entry.seq,
         at=entry.at,
@@ -147,7 +178,7 @@ def _signed(
     )
 
 
-def _document(event: Event, at: float, hardware: Hardware | None) -> str:
+def _document(event: Event, stage: str | None, at: float, hardware: Hardware | None) -> str:
     told = event.data["erasure"]
     machine = {
         name: getattr(hardware, name, None)
@@ -157,7 +188,8 @@ def _document(event: Event, at: float, hardware: Hardware | None) -> str:
         "kind": KIND,
         "format": FORMAT,
         "node": event.node,
-        "jid": event.data.get("jid"),
+        "jid": event.data["jid"],
+        "stage": stage,
         "machine": machine,
         "started": _iso(told["started_at"]),
         "ended": _iso(told["ended_at"]),

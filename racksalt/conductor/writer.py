@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from racksalt.conductor.certificates import Seal, certify
+from racksalt.conductor.certificates import Seal, certify, erasing
 from racksalt.conductor.handle import Outcome, handle
 from racksalt.conductor.ports import Clock
 from racksalt.conductor.view import Rules
@@ -166,8 +166,10 @@ class Writer:
         with self.store.write() as tx:
             taken = tx.inbox_take(inbox) if leased and inbox else []
             every = [*events, *told, *taken]
-            outcomes = handle(tx, every, self.rules(), now)
-            certify(tx, every, outcomes, self.seal)
+            rules = self.rules()
+            stages = erasing(tx, every, rules)
+            outcomes = handle(tx, every, rules, now)
+            certify(tx, every, outcomes, stages, self.seal)
             _settle(tx, results, now)
             if leased and room > 0:
                 tasks = _tasks(tx, tx.lease(self.owner, now, self.lease_s, room))

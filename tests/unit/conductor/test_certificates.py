@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 
 from racksalt.adapters.erase_seal import EraseSeal
-from racksalt.conductor.certificates import as_dict, certify, check, erasure_of, parse
+from racksalt.conductor.certificates import as_dict, certify, check, erasing, erasure_of, parse
 from racksalt.conductor.handle import handle
 from racksalt.model.event import Event
 from racksalt.model.node import Hardware
 from racksalt.store import Store
 from racksalt.store.certificates import certificates
+from racksalt.store.tables import nodes
 from tests.support.builders import a_node, the_rules
 
 SEAL = EraseSeal(bytes(range(32)))
@@ -57,8 +59,9 @@ def _result(told=TOLD, name="stage_succeeded", jid="j1"):
 
 def _take(store, *events, seal=SEAL):
     with store.write() as tx:
+        stages = erasing(tx, events, the_rules())
         outcomes = handle(tx, events, the_rules(), 2000.0)
-        certify(tx, events, outcomes, seal)
+        certify(tx, events, outcomes, stages, seal)
     return certificates(store, "n1", 10)
 
 
@@ -68,6 +71,7 @@ def test_a_finished_erasure_is_certified(store):
     assert len(found) == 1
     text = json.loads(found[0].document)
     assert (text["node"], text["jid"], text["machine"]["serial"]) == ("n1", "j1", "SN-1")
+    assert text["stage"] == "erase"
     assert text["started"] == "1970-01-01T00:16:39Z"
     assert text["issued"] == "1970-01-01T00:33:20Z"
     disk = text["disks"][0]
@@ -101,6 +105,18 @@ def test_a_result_that_is_told_again_is_certified_once(store):
 def test_nothing_else_is_certified(store, event):
     """A failure, a stale result and a stage that erased nothing leave no certificate."""
     assert _take(store, event) == []
+
+
+def test_only_a_stage_that_erases_is_certified(store):
+    """A node that tells of an erasure in its inventory has erased nothing by our order."""
+    with store.write() as tx:
+        tx.change(nodes, {"id": "n1"}, state="commissioning", stage="inventory")
+    assert _take(store, _result()) == []
+
+
+def test_what_did_not_come_by_the_job_cache_is_not_certified(store):
+    """A report that a node may have made up by itself is no result of a job."""
+    assert _take(store, replace(_result(), source="boot")) == []
 
 
 def test_without_a_key_nothing_is_certified(store):
