@@ -23,7 +23,7 @@ from racksalt.model.errors import (
     NotFoundError,
 )
 from racksalt.model.event import Event
-from racksalt.model.hardware import BurnResult, Facts, PlaceProposal
+from racksalt.model.hardware import BurnResult, Facts
 from racksalt.model.node import Bmc, Disk, Nic, Node
 from racksalt.psm.kernel import Kind
 from racksalt.store.rows import values
@@ -60,12 +60,10 @@ class HardwareOperations:
         self.conductor, self.store = operations.conductor, operations.store
 
     def inventory(self, node: str) -> dict[str, Any]:
-        """Return what `show` returns, with the lists of the inventory and where the node seems to stand."""
+        """Return what `show` returns, with the lists of the inventory."""
         found = self.operations.show(node)
         facts = self.store.parts(Facts, node)
-        proposals = self.store.parts(PlaceProposal, node)
         found["facts"] = values(facts[0]) if facts else None
-        found["place_proposal"] = values(proposals[0]) if proposals else None
         return found
 
     def burn_in(self, nodes: Sequence[str] = (), *, worse: bool = False) -> list[dict[str, Any]]:

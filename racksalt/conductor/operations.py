@@ -25,6 +25,7 @@ from racksalt.model.errors import (
     SettingsError,
 )
 from racksalt.model.event import Entry, Event
+from racksalt.model.hardware import PlaceProposal
 from racksalt.model.node import Address, Bmc, Disk, Hardware, Nic, Node
 from racksalt.psm.table import COMMANDS
 from racksalt.site.schema import Place
@@ -50,7 +51,7 @@ class Operations:
         return [values(node) for node in self.store.nodes(state=state, rack=rack, zone=zone)]
 
     def show(self, node: str) -> dict[str, Any]:
-        """Return one node with its hardware, NICs, disks, BMC (no secret) and addresses."""
+        """Return one node with its hardware, NICs, disks, BMC (no secret), addresses and proposed place."""
         found = values(self.store.node(node))
         parts: dict[str, type[Any]] = {"nics": Nic, "disks": Disk, "addresses": Address}
         found |= {
@@ -58,6 +59,8 @@ class Operations:
         }
         hardware, bmcs = self.store.parts(Hardware, node), self.store.parts(Bmc, node)
         found["hardware"] = values(hardware[0]) if hardware else None
+        proposed = self.store.parts(PlaceProposal, node)
+        found["place_proposal"] = values(proposed[0]) if proposed else None
         found["bmc"] = {k: v for k, v in values(bmcs[0]).items() if k != "secret"} if bmcs else None
         return found
 
