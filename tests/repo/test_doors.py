@@ -63,9 +63,8 @@ IMPORTED_AS = {
     "graphql-core": "graphql",
     "typing-extensions": "typing_extensions",
 }
-INDIRECT = {
-    "netaddr": "for racksalt/network, which the next release brings",
-}
+INDIRECT: dict[str, str] = {}
+"""Distribution -> why it is declared though nothing imports it."""
 
 
 OPTIONAL = {"napalm": "the extra of the same name, imported when a site has vendors' switches"}
