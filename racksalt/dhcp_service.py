@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -76,10 +77,10 @@ class Service:
         try:
             if self._is_due():
                 self._refresh()
+                self._problem = ""
             for note in self._server.tend():
                 self._tell(note)
-            self._problem = ""
-        except RacksaltError as error:
+        except (RacksaltError, OSError, subprocess.SubprocessError) as error:
             # The server goes on with what it has; said once, tried again and again.
             if str(error) != self._problem:
                 log.error("%s", error)

@@ -142,3 +142,20 @@ def test_without_a_chosen_server_nothing_is_served():
     """The setting is named."""
     with pytest.raises(DhcpError, match=r"dhcp\.server"):
         open_server(Settings(dhcp=Dhcp(server="none")))
+
+
+def test_what_goes_wrong_is_told_once_and_ends_with_its_cause(rig, caplog):
+    """Not at every look, also of what no error of ours stands for."""
+    rig.service.start()
+    rig.server.error = OSError(28, "No space left on device")
+    rig.add(1)
+    for _ in range(3):
+        rig.step()
+        rig.service.step()
+    assert [one.message for one in caplog.records if one.levelname == "ERROR"] == [
+        "[Errno 28] No space left on device"
+    ]
+    rig.server.error = None
+    rig.step()
+    assert rig.service._problem == ""
+    assert list(rig.server.applied[-1].hosts) == ["n1"]
