@@ -103,7 +103,7 @@ def _system(
     made.write("etc/fstab", b"")
     made.write(
         "usr/lib/racksalt/udhcpc.script",
-        (recipe.folder() / "live/initramfs/udhcpc.script").read_bytes(),
+        (recipe.folder() / "live/initramfs/etc/udhcpc.script").read_bytes(),
         0o755,
     )
     made.link("etc/resolv.conf", "/run/resolv.conf")
@@ -134,9 +134,10 @@ def _initramfs(
     archive.file("bin/busybox", (base / "bin/busybox").read_bytes(), 0o755)
     archive.link("bin/sh", "busybox")
     archive.link("sbin/modprobe", "/bin/busybox")
-    for script in sorted((recipe.folder() / "live/initramfs").iterdir()):
-        where = "init" if script.name == "init" else f"etc/{script.name}"
-        archive.file(where, script.read_bytes(), 0o755)
+    scripts = recipe.folder() / "live/initramfs"
+    for script in sorted(path for path in scripts.rglob("*") if path.is_file()):
+        archive.file(str(script.relative_to(scripts)), script.read_bytes(), 0o755)
+    archive.link("etc/resolv.conf", "/run/resolv.conf")
     place = f"lib/modules/{release}"
     for path in chosen:
         archive.file(f"{place}/{_plain(path)}", modules.content(source / path))

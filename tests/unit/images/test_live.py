@@ -16,7 +16,8 @@ from tests.support.needs import need
 SCRIPTS = sorted(
     path
     for top in ("live/initramfs", "live/root/usr/lib/racksalt", "live/root/sbin")
-    for path in (folder() / top).iterdir()
+    for path in (folder() / top).rglob("*")
+    if path.is_file()
 )
 
 
