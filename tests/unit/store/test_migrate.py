@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
 from racksalt.model.errors import StoreError
+from racksalt.model.place import Network
 from racksalt.store import Store
 from racksalt.store.engine import WRITE, open_engine
 from racksalt.store.migrate import HERE, migrate, revision
@@ -55,6 +56,22 @@ def test_down_to_nothing_and_up_again(own_url):
     migrate(engine)
     assert revision(engine) == HEAD
     engine.dispose()
+
+
+def test_networks_of_the_first_release_go_on(own_url):
+    """What an older racksalt wrote is read with the defaults of what it did not know."""
+    engine = open_engine(own_url)
+    with engine.connect().execution_options(**{WRITE: True}) as connection, connection.begin():
+        config = _scripts()[0]
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO networks (name, purpose, cidr_v4) VALUES ('a', 'storage', '10.0.0.0/24')"
+        )
+    engine.dispose()
+    store = Store(own_url)
+    assert store.all_of(Network) == [Network(name="a", purpose="storage", cidr_v4="10.0.0.0/24")]
+    store.close()
 
 
 def test_a_database_of_a_newer_racksalt_is_left_alone(own_url):
