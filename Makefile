@@ -52,7 +52,7 @@ gen: $(STAMP) ## Rewrite the generated files (diagram, tables, settings, CLI hel
 check: lint test docs ## lint, test and docs
 
 e2e: $(STAMP) ## QEMU machines from power-on to ready; as root; installs what it needs and builds images
-	tools/e2e-needs.sh
+	tools/install-needs.sh
 	PATH="$(CURDIR)/$(BIN):$$PATH" tools/e2e-images.sh $(E2E_IMAGES)
 	PATH="$(CURDIR)/$(BIN):$$PATH" RACKSALT_E2E_IMAGES=$(E2E_IMAGES)/images CI=true \
 		$(BIN)/python -m pytest tests/e2e -m e2e -s -v $(ARGS)

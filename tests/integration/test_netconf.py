@@ -45,7 +45,7 @@ EXPECTED_REFUSALS = re.compile(r"(fast|vlan\d+): (netdev could not be created|Fa
 @pytest.fixture(scope="module")
 def node(tmp_path_factory):
     """A real machine's loaders."""
-    need("ip", "networkd", "unshare", root=True)
+    need("ip", "systemd-networkd", "unshare", root=True)
     return SaltNode(tmp_path_factory.mktemp("node"), virtual=False)
 
 

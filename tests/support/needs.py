@@ -10,69 +10,76 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
 PACKAGES = {
-    "bridge": "iproute2",
-    "busybox": "busybox-static",
-    "depmod": "kmod",
-    "dhclient": "isc-dhcp-client",
-    "dig": "bind9-dnsutils",
-    "dnsmasq": "dnsmasq-base",
-    "fio": "fio",
-    "grub-mkstandalone": "grub-common",
-    "initdb": "postgresql",
-    "ip": "iproute2",
-    "ipmi_sim": "openipmi",
-    "ipmitool": "ipmitool",
-    "kea-admin": "kea-admin",
-    "kea-dhcp4": "kea-dhcp4-server",
-    "kea-dhcp6": "kea-dhcp6-server",
-    "lldpcli": "lldpd",
-    "lldpd": "lldpd",
-    "mke2fs": "e2fsprogs",
-    "mkfs.vfat": "dosfstools",
-    "mksquashfs": "squashfs-tools",
-    "mmdebstrap": "mmdebstrap",
-    "networkd": "systemd",
-    "openssl": "openssl",
-    "qemu-system-x86_64": "qemu-system-x86",
-    "sfdisk": "fdisk",
-    "stress-ng": "stress-ng",
-    "udhcpc": "udhcpc",
-    "unshare": "util-linux",
-    "zstd": "zstd",
+    "bind9-dnsutils": ("dig",),
+    "busybox-static": ("busybox",),
+    "curl": ("curl",),
+    "dnsmasq-base": ("dnsmasq",),
+    "dosfstools": ("mkfs.vfat",),
+    "dropbear-bin": ("dropbear", "dropbearkey"),
+    "e2fsprogs": ("mke2fs", "e2fsck"),
+    "fdisk": ("sfdisk",),
+    "fio": ("fio",),
+    "grub-common": ("grub-mkstandalone",),
+    "ipmitool": ("ipmitool",),
+    "iproute2": ("ip", "bridge"),
+    "ipxe-qemu": ("/usr/lib/ipxe/qemu/efi-virtio.rom",),
+    "isc-dhcp-client": ("dhclient",),
+    "kea-admin": ("kea-admin",),
+    "kea-dhcp4-server": ("kea-dhcp4",),
+    "kea-dhcp6-server": ("kea-dhcp6",),
+    "kmod": ("depmod",),
+    "lldpd": ("lldpd", "lldpcli"),
+    "mmdebstrap": ("mmdebstrap",),
+    "nftables": ("nft",),
+    "openipmi": ("ipmi_sim",),
+    "openssh-client": ("ssh", "ssh-keygen"),
+    "openssl": ("openssl",),
+    "ovmf": ("/usr/share/OVMF/OVMF_CODE_4M.fd",),
+    "postgresql": ("/usr/lib/postgresql/*/bin/initdb",),
+    "qemu-system-x86": ("qemu-system-x86_64",),
+    "squashfs-tools": ("mksquashfs",),
+    "stress-ng": ("stress-ng",),
+    "systemd": ("systemd-analyze", "/lib/systemd/systemd-networkd"),
+    "udhcpc": ("udhcpc",),
+    "util-linux": ("unshare", "nsenter", "losetup", "partx", "wipefs", "blkid"),
+    "zstd": ("zstd",),
 }
-FILES = {"/usr/share/OVMF/OVMF_CODE_4M.fd": "ovmf"}
-ELSEWHERE = {
-    "initdb": "/usr/lib/postgresql/*/bin/initdb",
-    "networkd": "/lib/systemd/systemd-networkd",
-}
-"""Programs that Debian keeps off the PATH."""
+"""Debian packages, and by which programs or files each is known to be there."""
+OF = {Path(name).name: (package, name) for package, names in PACKAGES.items() for name in names}
 
 
-def found(program: str) -> bool:
-    """Say whether the program is there."""
-    elsewhere = ELSEWHERE.get(program, "").lstrip("/")
-    return bool(shutil.which(program, path=PATH) or (elsewhere and any(Path("/").glob(elsewhere))))
+def found(name: str) -> bool:
+    """Say whether a program of the PATH, or a file by its pattern, is there."""
+    if name.startswith("/"):
+        return any(Path("/").glob(name.lstrip("/")))
+    return shutil.which(name, path=PATH) is not None
 
 
 def missing() -> list[str]:
-    """Return the Debian packages of everything that is missing."""
-    programs = [package for name, package in PACKAGES.items() if not found(name)]
-    return sorted({*programs, *(p for file, p in FILES.items() if not Path(file).exists())})
+    """Return the packages of which something is missing."""
+    return [package for package, names in PACKAGES.items() if not all(map(found, names))]
 
 
 def need(*programs: str, root: bool = False) -> None:
     """Skip the test where a program (or being root) is missing; fail where CI=true promises all of it."""
+    wanted = [OF[program] for program in programs]
+    lacks = sorted({package for package, name in wanted if not found(name)})
+    lacks += ["root"] if root and os.geteuid() != 0 else []
+    if lacks:
+        lacking(f"needs {', '.join(lacks)}")
+
+
+def lacking(why: str) -> NoReturn:
+    """Skip the test for something that this machine lacks; fail where CI=true promises it."""
     import pytest
 
-    lacks = sorted({PACKAGES[name] for name in programs if not found(name)})
-    lacks += ["root"] if root and os.geteuid() != 0 else []
-    if lacks and os.environ.get("CI") == "true":
-        pytest.fail(f"needs {', '.join(lacks)}")
-    if lacks:
-        pytest.skip(f"needs {', '.join(lacks)}")
+    if os.environ.get("CI") == "true":
+        pytest.fail(why)
+    pytest.skip(why)
 
 
 if __name__ == "__main__":
