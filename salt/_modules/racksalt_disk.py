@@ -22,6 +22,7 @@ _BOOTED = re.compile(r"(?:^|\s)racksalt\.environment=(live|installer)(?:\s|$)")
 _NAMESPACE = uuid.UUID("a5b0a1de-2ad5-5c3e-9e07-6e7a3c1b7f10")
 _PAGE_80_HEADER = 4  # SPC-4 section 7.8.15
 _MATCHES = ("serial", "wwn", "model", "name", "min_gb", "max_gb", "rotational", "transport")
+_SETTINGS = ("disks", "raid", "root_gb", "filesystem", "partitions")
 _FLAGS = {"rotational": "queue/rotational", "removable": "removable", "read_only": "ro"}
 _STAGES = {
     "partition": "racksalt_partition",
@@ -326,11 +327,20 @@ def _raid(settings):
 
 
 def _sense(settings):
-    match = (settings.get("disks") or {}).get("match") or {}
-    unknown = sorted(set(match) - set(_MATCHES))
-    if unknown:
-        told = f"cannot choose disks by {', '.join(unknown)}; use {', '.join(_MATCHES)}"
-        raise CommandExecutionError(f"racksalt:stages:partition:disks:match: {told}")
+    wanted = settings.get("disks") or {}
+    for key, given, known in (
+        ("", settings, _SETTINGS),
+        (":disks", wanted, ("count", "match")),
+        (":disks:match", wanted.get("match") or {}, _MATCHES),
+    ):
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            told = f"no key {', '.join(unknown)}; use {', '.join(known)}"
+            raise CommandExecutionError(f"racksalt:stages:partition{key}: {told}")
+    _shape(settings)
+
+
+def _shape(settings):
     pair = _raid(settings), _count(settings)
     if pair not in (("none", 1), ("raid1", 2)):
         told = f"raid {pair[0]!r} on {pair[1]} disks cannot be built; use none on 1 or raid1 on 2"

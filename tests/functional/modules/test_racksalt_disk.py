@@ -35,7 +35,7 @@ def test_disks_are_chosen_by_what_is_asked_for(real, devices):
     assert real.modules.racksalt_disk.chosen({"disks": {"match": match}})[0]["name"] == devices[2]
     with pytest.raises(CommandExecutionError, match="is not asked for"):
         real.modules.racksalt_disk.chosen({"disks": {"match": {"serial": "S-1"}}})
-    with pytest.raises(CommandExecutionError, match="cannot choose disks by colour; use serial"):
+    with pytest.raises(CommandExecutionError, match="no key colour; use serial"):
         real.modules.racksalt_disk.chosen({"disks": {"match": {"colour": "red"}}})
 
 
@@ -44,6 +44,8 @@ def test_disks_are_chosen_by_what_is_asked_for(real, devices):
     [
         ({"raid": "raid5"}, "raid 'raid5' on 1 disks cannot be built"),
         ({"disks": {"count": 2}}, "raid 'none' on 2 disks cannot be built"),
+        ({"raidd": "raid1"}, "partition: no key raidd; use disks, raid"),
+        ({"disks": {"number": 2}}, "partition:disks: no key number; use count, match"),
         ({"filesystem": "xfs"}, "images are ext4 filesystems"),
     ],
 )
