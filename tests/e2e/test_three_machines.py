@@ -6,9 +6,11 @@ The tests of this file share one rack and run in their order: what one leaves is
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from racksalt.lab.qemu.site import DOMAIN, MASTER_V4, STORAGE_VLAN, make_specs
 from racksalt.lab.qemu.spec import Spec
+from racksalt.model.hardware import BurnResult
 from tests.support.trial import Trial
 
 pytestmark = [pytest.mark.e2e, pytest.mark.daemons, pytest.mark.timeout(2400)]
@@ -19,28 +21,28 @@ VICTIM = "q4"
 INSTALL_S, REBOOT_S = 1800, 420
 
 
+MIRROR = {"disks": {"count": 2}, "raid": "raid1"}
+SITE = {f"node/{RAID}.sls": {"racksalt": {"stages": {"partition": MIRROR}}}}
+
+
 def _specs() -> list[Spec]:
+    """Return two machines with BIOS and one with UEFI; one of them has two disks."""
     made = make_specs(3)
-    raid = {"disks_gb": (6, 6)}
-    return [Spec(**{**_fields(one), **(raid if one.id == RAID else {})}) for one in made]
-
-
-def _fields(spec: Spec) -> dict:
-    return {name: getattr(spec, name) for name in spec.__struct_fields__}
+    return [replace(one, disks_gb=(6, 6)) if one.id == RAID else one for one in made]
 
 
 def _imposter() -> tuple[Spec, Spec]:
     """Return a node that the site expects, and a machine that has its MACs and nothing else of it."""
     victim = make_specs(4)[3]
-    other = {"id": "imposter", "serial": "STOLEN1", "system_uuid": "66666666-0000-4000-8000-6"}
-    other["system_uuid"] = "66666666-0000-4000-8000-000000000006"
-    return victim, Spec(**{**_fields(victim), **other})
+    other = {"serial": "STOLEN1", "system_uuid": "66666666-0000-4000-8000-000000000006"}
+    return victim, replace(victim, id="imposter", **other)
 
 
 @pytest.fixture(scope="module")
 def trial(root):
     """The rack, on its way: racksalt has been given the site and nothing else."""
-    made = Trial(root, _specs(), undeclared=[_imposter()[1]], also_declared=[_imposter()[0]])
+    victim, imposter = _imposter()
+    made = Trial(root, _specs(), undeclared=[imposter], also_declared=[victim], site=SITE)
     try:
         made.start()
         yield made
@@ -115,10 +117,10 @@ def test_storage_is_a_vlan_on_a_bond_and_carries_packets(trial):
 def test_each_has_a_passing_burn_in_record(trial):
     """What was tested before the install is kept per node, and passed."""
     for name in ALL:
-        stages = [e for e in trial.journal(name) if e.event == "stage_succeeded"]
-        assert "burn_in" in {entry.stage for entry in stages}
-        record = trial.app.operations.show(name)["burn_in"]
-        assert record, record
+        record = {(one.part, one.measure): one for one in trial.app.store.parts(BurnResult, name)}
+        assert {"cpu", "memory", "network"} <= {part for part, _ in record}, record
+        assert any(part.startswith("disk:") for part, _ in record), record
+        assert all(one.ok for one in record.values()), record
 
 
 def test_a_reboot_of_a_ready_node_is_seen_answered_and_logged(trial):
@@ -135,6 +137,7 @@ def test_a_reboot_of_a_ready_node_is_seen_answered_and_logged(trial):
 def test_a_reinstall_by_salt_run_survives_a_power_cut(trial):
     """`salt-run racksalt.reinstall` erases and installs again; power cut in the middle of it costs only time."""
     key = trial.inside(BIOS, "sha256sum /etc/salt/pki/minion/minion.pub")
+    before = len(trial.app.operations.erase_certificates(BIOS))
     trial.runner("reinstall", BIOS)
     running = "image"
     trial.wait(
@@ -149,6 +152,9 @@ def test_a_reinstall_by_salt_run_survives_a_power_cut(trial):
     trial.wait_ready(BIOS, timeout_s=INSTALL_S)
     assert trial.salt(BIOS, "test.ping") == {BIOS: True}
     assert trial.inside(BIOS, "sha256sum /etc/salt/pki/minion/minion.pub") != key
+    certificates = trial.app.operations.erase_certificates(BIOS)
+    assert len(certificates) > before
+    assert all(one["good"] for one in certificates)
 
 
 def test_an_imposter_is_parked(trial):
