@@ -12,4 +12,4 @@ images:
 END
 # Virtual machines need no firmware and few drivers: the small kernel boots three times as fast.
 racksalt --settings "$root/settings.yaml" image build live --kernel cloud
-racksalt --settings "$root/settings.yaml" image build debian-12 --kernel cloud
+racksalt --settings "$root/settings.yaml" image build os debian-12 --kernel cloud
