@@ -29,16 +29,16 @@ def __virtual__():
 
 
 def run(
-    cpu_s=60, memory_mib="75%", memory_s=None, disk_s=60, self_test_s=600, network_mib=256, **_
+    cpu_s=60, memory_mib="75%", memory_s=None, disk_s=None, self_test_s=600, network_mib=256, **_
 ):
     """
     Load processor, memory, disks and network one after the other; returns ``{part: result}``.
 
     cpu_s, memory_s, disk_s
-        how long in seconds; memory as long as the processor, if not said
+        how long in seconds; memory and disks as long as the processor, if not said
 
     memory_mib
-        how much memory, in MiB or as a share ("75%") of what is there
+        how much memory, in MiB or as a share ("75%") of what is free
 
     self_test_s
         how long to wait for the disks' own short tests at most; 0 leaves them out
@@ -54,7 +54,7 @@ def run(
     """
     disks = __salt__["racksalt_drive.disks"]()
     results = {"cpu": cpu(cpu_s), "memory": memory(memory_mib, memory_s or cpu_s)}
-    results.update(read(disks, disk_s))
+    results.update(read(disks, disk_s or cpu_s))
     results.update(self_tests(disks, self_test_s) if float(self_test_s) else {})
     results.update({"network": network(network_mib)} if int(network_mib) else {})
     return results
@@ -83,7 +83,7 @@ def memory(mib="75%", seconds=60):
 
         salt 'r1n1' racksalt_burn.memory 75% 3600
     """
-    size = str(mib) if str(mib).endswith("%") else f"{int(mib)}M"
+    size = f"{_mib(mib)}M"
     workers = str(min(4, len(os.sched_getaffinity(0))))
     before = _edac()
     load = ["--vm", workers, "--vm-bytes", size, "--vm-method", "all", "--vm-keep"]
@@ -204,6 +204,15 @@ def _stress(load, seconds, measure):
         "" if good else told["problem"] or " ".join(words)[:500] or f"ended with {told['code']}"
     )
     return {"ok": good, "measures": {measure: float(rate[1])} if rate else {}, "message": message}
+
+
+def _mib(asked):
+    """A share is of what is free: the live system itself is in memory, and must not be pushed out."""
+    if not str(asked).endswith("%"):
+        return int(asked)
+    told = pathlib.Path("/proc/meminfo").read_text()
+    free_kib = int(re.search(r"^MemAvailable:\s+(\d+) kB", told, re.MULTILINE)[1])
+    return max(1, round(free_kib / 1024 * float(str(asked).rstrip("%")) / 100))
 
 
 def _edac():

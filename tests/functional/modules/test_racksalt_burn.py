@@ -66,6 +66,12 @@ def test_stress_ng_loads_processor_and_memory(real, programs):
         assert found["measures"]["rounds_s"] > 0
 
 
+def test_a_share_of_memory_is_of_what_is_free(real, programs):
+    """The live system is in memory itself: a hundredth of a per cent is a few MiB."""
+    found = real.modules.racksalt_burn.memory("0.05%", 1)
+    assert found["ok"] is True, found
+
+
 def test_a_machine_without_memory_for_the_test_fails_it(real, programs):
     """A load that cannot run proves nothing."""
     found = real.modules.racksalt_burn.memory(2**40, 1)
