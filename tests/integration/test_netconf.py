@@ -14,6 +14,7 @@ import pytest
 
 from tests.functional.modules.test_racksalt_netconf import configured
 from tests.support.needs import need
+from tests.support.salt_loop import salts_event_loop  # noqa: F401 - a fixture
 from tests.support.salt_node import SaltNode
 
 NETWORKD = "/lib/systemd/systemd-networkd"
