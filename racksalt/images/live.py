@@ -170,6 +170,33 @@ def _loaders(folder: Path, workshop: Workshop, parts: Parts, at: int) -> None:
     program += ["-o", str(folder / "local.efi")]
     configuration = f"boot/grub/grub.cfg={recipe.folder() / 'live/local.cfg'}"
     tools.run([*program, configuration], workshop.log, env={"SOURCE_DATE_EPOCH": str(at)})
+    loader = folder / "local.efi"
+    loader.write_bytes(without_times(loader.read_bytes()))
+
+
+def without_times(loader: bytes) -> bytes:
+    """Return a GRUB image whose inner tar archive (POSIX ustar) tells no times: they are those of the build."""
+    out = bytearray(loader)
+    for found in re.finditer(rb"ustar(\0|  )", loader):
+        at = found.start() - 257
+        head = out[at : at + 512]
+        # A header, not the word in some program's text: its sum is right.
+        if at < 0 or _sum(head) != _octal(head[148:156]):
+            continue
+        head[136:147] = b"0" * 11
+        head[148:156] = b"%06o\0 " % _sum(head)
+        out[at : at + 512] = head
+    return bytes(out)
+
+
+def _sum(head: bytes | bytearray) -> int:
+    """Return a tar header's check sum, for which the sum's own field counts as blanks."""
+    return sum(head[:148]) + 8 * 0x20 + sum(head[156:512])
+
+
+def _octal(field: bytes | bytearray) -> int | None:
+    digits = bytes(field).strip(b" \0")
+    return int(digits, 8) if re.fullmatch(rb"[0-7]+", digits) else None
 
 
 def _plain(path: str) -> str:
