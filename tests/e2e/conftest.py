@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from racksalt.lab.qemu.network import enter_namespace
-from tests.support.qemu import require
+from tests.support.needs import need
 from tests.support.trial import IMAGES
 
 
@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _lab_network():
     """Move this process into a namespace of its own; all that it starts is in there with it."""
-    require("qemu-system-x86_64", "ip", "dnsmasq", "dig", root=True)
+    need("qemu-system-x86_64", "ip", "dnsmasq", "dig", root=True)
     if not (IMAGES / "x86_64" / "live.squashfs").is_file():
         pytest.fail(f"no images in {IMAGES}: `make e2e` builds them")
     enter_namespace()

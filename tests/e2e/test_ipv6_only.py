@@ -7,7 +7,13 @@ import pytest
 from racksalt.lab.qemu.site import DOMAIN, MASTER_V6, make_specs
 from tests.support.trial import Trial
 
-pytestmark = [pytest.mark.e2e, pytest.mark.daemons, pytest.mark.timeout(1800)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.daemons,
+    pytest.mark.timeout(1800),
+    # What Salt's client leaves open when a master that is just starting does not answer.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 NODE = "q1"
 INSTALL_S = 1500

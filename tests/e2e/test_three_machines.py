@@ -13,7 +13,13 @@ from racksalt.lab.qemu.spec import Spec
 from racksalt.model.hardware import BurnResult
 from tests.support.trial import Trial
 
-pytestmark = [pytest.mark.e2e, pytest.mark.daemons, pytest.mark.timeout(2400)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.daemons,
+    pytest.mark.timeout(2400),
+    # What Salt's client leaves open when a master that is just starting does not answer.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 BIOS, RAID, UEFI = "q1", "q2", "q3"
 ALL = (BIOS, RAID, UEFI)
