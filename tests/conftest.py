@@ -22,6 +22,7 @@ from tests.support.databases import (  # noqa: F401  fixtures for all
     sqlite_template,
     store,
 )
+from tests.support.needs import need
 
 ROOT = Path(__file__).resolve().parent.parent
 ORDER = ("unit", "repo", "properties", "docs", "graphql_api", "functional", "integration")
@@ -45,6 +46,12 @@ def _rank(item: pytest.Item) -> tuple[bool, int]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run unit tests first and what starts daemons last."""
     items.sort(key=_rank)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, or on CI fail, where a program is missing that a test is marked to need."""
+    for mark in item.iter_markers("needs"):
+        need(*mark.args, **mark.kwargs)
 
 
 def pytest_configure() -> None:

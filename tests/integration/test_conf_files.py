@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,14 +15,6 @@ UNITS = sorted((CONF / "systemd").glob("*.service"))
 GUIDE = (CONF.parent / "docs/how-to/install-on-a-master.md").read_text(encoding="utf-8")
 
 
-def needs(program):
-    """Skip where a program is missing, unless all of them are promised."""
-    missing = not shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin")
-    return pytest.mark.skipif(
-        missing and os.environ.get("CI") != "true", reason=f"{program} is not installed"
-    )
-
-
 def judged(*command):
     """Run a program; return what it says."""
     ran = subprocess.run(
@@ -34,7 +24,7 @@ def judged(*command):
     return ran.returncode, ran.stdout + ran.stderr
 
 
-@needs("systemd-analyze")
+@pytest.mark.needs("systemd-analyze")
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
 def test_systemd_accepts_every_unit(unit, tmp_path):
     """No unknown key, no wrong value; the programs themselves are not on this machine."""
@@ -45,8 +35,7 @@ def test_systemd_accepts_every_unit(unit, tmp_path):
     assert (code, [line for line in said.splitlines() if unit.name in line]) == (0, [])
 
 
-@needs("nft")
-@pytest.mark.skipif(os.geteuid() != 0, reason="nft asks the kernel, which needs root")
+@pytest.mark.needs("nft", root=True)
 def test_nft_accepts_the_firewall():
     """Checked against the kernel, and not loaded."""
     assert judged("nft", "-c", "-f", str(CONF / "nftables/racksalt.nft")) == (0, "")

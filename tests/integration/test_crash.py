@@ -27,8 +27,8 @@ BUSY = {"commissioning", "installing", "enrolling"}
 def rack(short_root):
     """Twenty machines with IPMI BMCs and real minions.
 
-    A minion of Salt 3008 whose sign-in is cut off may never try again ("invalid state" in its log): the deadline for its
-    answer, here two minutes instead of five, then starts the machine anew, so that the test sees it.
+    A minion of Salt 3008 whose sign-in is cut off may never try again ("invalid state" in its log): the deadline for
+    its answer, here two minutes instead of five, then starts the machine anew, so that the test sees it.
     """
     with Rack(short_root, conductor={"deadline_factor": 0.4}) as rack:
         rack.use_nodes([f"c{number:02d}" for number in range(1, MACHINES + 1)], racks=4)

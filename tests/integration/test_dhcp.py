@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from racksalt.adapters.settings_file import write_settings
 from racksalt.model.node import Address, Nic
 from racksalt.model.place import Network, Range
-from tests.support.dhcp_lab import DOMAIN, DhcpLab, mac_of, needed, run, text, told, until
+from tests.support.dhcp_lab import DOMAIN, PROGRAMS, DhcpLab, mac_of, run, text, told, until
+from tests.support.needs import need
 
 pytestmark = pytest.mark.daemons
 STRANGER = "52:54:00:ff:00:01"
@@ -23,7 +24,7 @@ STRANGER = "52:54:00:ff:00:01"
 @pytest.fixture(scope="module")
 def lab():
     """A service that serves node n10, for tests that leave it as it is."""
-    needed()
+    need(*PROGRAMS, root=True)
     found = DhcpLab()
     try:
         (found.images / "x86_64").mkdir(parents=True)
@@ -37,7 +38,7 @@ def lab():
 @pytest.fixture
 def fresh():
     """A lab of the test's own, not started."""
-    needed()
+    need(*PROGRAMS, root=True)
     found = DhcpLab()
     try:
         yield found

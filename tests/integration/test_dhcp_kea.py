@@ -9,7 +9,8 @@ import signal
 import pytest
 
 from tests.support.databases import postgresql  # noqa: F401  a fixture
-from tests.support.dhcp_lab import DOMAIN, KEA, PACKAGES, DhcpLab, mac_of, needed, run, text, until
+from tests.support.dhcp_lab import DOMAIN, KEA, PROGRAMS, DhcpLab, mac_of, run, text, until
+from tests.support.needs import need
 
 # ruff: noqa: F811  the fixture is asked for by its name
 
@@ -20,7 +21,7 @@ STRANGER = "52:54:00:ff:00:01"
 @pytest.fixture
 def database(postgresql):
     """The address of a database with Kea's tables."""
-    needed({**PACKAGES, **KEA})
+    need(*PROGRAMS, *KEA, root=True)
     name = postgresql.create()
     place = ("-u", "racksalt", "-n", name, "-h", postgresql.folder)
     run("kea-admin", "db-init", "pgsql", *place)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 
@@ -10,9 +9,6 @@ import pytest
 
 from tests.support.bmc_rig import PASSWORD, rig
 
-needs_ipmitool = pytest.mark.skipif(
-    not shutil.which("ipmitool"), reason="ipmitool is not installed"
-)
 SUITES = pytest.mark.parametrize("suite", [[], ["-C", "3"], ["-C", "17"]], ids=["best", "3", "17"])
 
 
@@ -39,7 +35,7 @@ def ipmitool(bmc, *words, suite=(), password=PASSWORD, home):
     )
 
 
-@needs_ipmitool
+@pytest.mark.needs("ipmitool")
 @SUITES
 def test_ipmitool_controls_power_and_boot(bmc, suite, tmp_path):
     """The words of an operator's day, in each cipher suite."""
@@ -67,7 +63,7 @@ def test_ipmitool_controls_power_and_boot(bmc, suite, tmp_path):
     assert "passed" in tell("mc", "selftest")
 
 
-@needs_ipmitool
+@pytest.mark.needs("ipmitool")
 def test_ipmitool_with_a_wrong_password_is_refused(bmc, tmp_path):
     """No session, and nothing in the log."""
     done = ipmitool(bmc, "power", "on", password="wrong", home=tmp_path)

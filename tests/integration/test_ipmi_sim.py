@@ -11,14 +11,14 @@ from racksalt.adapters.breaker import BreakerSettings
 from racksalt.adapters.ipmi import IpmiPower
 from racksalt.conductor.effects import EFFECTS
 from racksalt.model.errors import BmcRefusedError, BmcUnreachableError
-from tests.integration.test_ipmi_consoles import ipmitool, needs_ipmitool
+from tests.integration.test_ipmi_consoles import ipmitool
 from tests.support.bmc_rig import rig
 from tests.support.builders import NOW, a_task, again
 from tests.support.fakes import FakeWorld
-from tests.support.ipmi_sim import ipmi_sim, needs_ipmi_sim
+from tests.support.ipmi_sim import ipmi_sim
 from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.daemons, needs_ipmi_sim]
+pytestmark = [pytest.mark.daemons, pytest.mark.needs("ipmi_sim")]
 
 
 @pytest.fixture(name="simulator")
@@ -100,7 +100,7 @@ def test_a_slow_machine_is_switched_once(simulator, power, seconds):
     assert [one for one in simulator.changes() if one != "boot pxe"] == ["power 0", "power 1"]
 
 
-@needs_ipmitool
+@pytest.mark.needs("ipmitool")
 def test_ipmitool_sees_the_labs_bmc_as_it_sees_the_simulator(simulator, power, tmp_path):
     """The same words get the same answers from both."""
     home = tmp_path / "home"

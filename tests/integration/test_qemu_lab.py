@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.support.qemu import require
+from tests.support.needs import need
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.daemons
@@ -40,7 +40,7 @@ print(json.dumps(rack.left_running()), flush=True)
 @pytest.fixture
 def owner(short_root):
     """The process that owns a lab of two machines, and what it told of it."""
-    require("qemu-system-x86_64", "ip", "ipmitool", "nsenter", root=True)
+    need("qemu-system-x86_64", "ip", "ipmitool", "nsenter", root=True)
     with subprocess.Popen(
         [sys.executable, "-c", OWNER, str(short_root)],
         stdin=subprocess.PIPE,

@@ -11,25 +11,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-import pytest
-
 from racksalt.adapters.settings_file import write_settings
 from racksalt.model.node import Address, Nic, Node
 from racksalt.model.place import Network, Range
 from racksalt.settings import BootApi, Dhcp, ImageSettings, Settings
 from racksalt.store import Store
 from racksalt.store import tables as t
+from tests.support.needs import PATH
 from tests.support.waiting import wait_for
 
-PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-PACKAGES = {
-    "dnsmasq": "dnsmasq-base",
-    "udhcpc": "udhcpc",
-    "dhclient": "isc-dhcp-client",
-    "dig": "bind9-dnsutils",
-    "ip": "iproute2",
-}
-KEA = {"kea-dhcp4": "kea-dhcp4-server", "kea-dhcp6": "kea-dhcp6-server", "kea-admin": "kea-admin"}
+PROGRAMS = ("dnsmasq", "udhcpc", "dhclient", "dig", "ip")
+KEA = ("kea-dhcp4", "kea-dhcp6", "kea-admin")
 DOMAIN = "z1.dc.example.net"
 PROV = Network(
     name="prov-z1",
@@ -47,16 +39,6 @@ PROV = Network(
 SCRIPT = """#!/bin/sh
 case "$1$reason" in bound*|BOUND*) env > "$RESULT" ;; esac
 """
-
-
-def needed(programs=PACKAGES):
-    """Skip the test where it cannot run; on CI that is a failure."""
-    missing = [package for name, package in programs.items() if not shutil.which(name, path=PATH)]
-    why = f"needs {', '.join(missing)}" if missing else "" if os.geteuid() == 0 else "needs root"
-    if why and os.environ.get("CI") == "true":
-        pytest.fail(why)
-    if why:
-        pytest.skip(why)
 
 
 def run(*argv, check=True, **options):

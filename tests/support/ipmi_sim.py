@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import pytest
 
 from racksalt.adapters.bmc_secrets import BmcSecrets
 from racksalt.lab.processes import free_ports
@@ -48,11 +44,6 @@ EMULATED = """mc_setbmc 0x20
 mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr
 mc_enable 0x20
 """
-
-needs_ipmi_sim = pytest.mark.skipif(
-    not shutil.which("ipmi_sim") and os.environ.get("CI") != "true",
-    reason="ipmi_sim is not installed (Debian: openipmi)",
-)
 
 
 class Simulator:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from tests.support.needs import lacking, need
 from tests.support.salt_node import SaltNode
 
 MIB = 2**20
@@ -30,14 +27,9 @@ TOOLS = (
 
 def skip_unless_loops() -> None:
     """Skip where loop devices cannot be made; fail in CI, where they must be."""
-    missing = [tool for tool in TOOLS if not shutil.which(tool)]
-    why = f"lacks {', '.join(missing)}" if missing else ""
-    why = why or ("is not root's" if os.geteuid() else "")
-    why = why or ("" if Path("/dev/loop-control").exists() else "has no loop devices")
-    if why and os.environ.get("CI") == "true":
-        pytest.fail(f"CI must test real block devices, but this machine {why}")
-    if why:
-        pytest.skip(f"needs real block devices: this machine {why}")
+    need(*TOOLS, root=True)
+    if not Path("/dev/loop-control").exists():
+        lacking("needs loop devices")
 
 
 class LoopDisks:

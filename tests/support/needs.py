@@ -18,6 +18,7 @@ PACKAGES = {
     "busybox-static": ("busybox",),
     "curl": ("curl",),
     "dnsmasq-base": ("dnsmasq",),
+    "dash": ("dash",),
     "dosfstools": ("mkfs.vfat",),
     "dropbear-bin": ("dropbear", "dropbearkey"),
     "e2fsprogs": ("mke2fs", "e2fsck"),

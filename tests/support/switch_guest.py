@@ -15,9 +15,7 @@ import stat
 import subprocess
 from pathlib import Path
 
-import pytest
-
-from tests.support.qemu import require
+from tests.support.needs import lacking, need
 from tests.support.waiting import wait_for
 
 PROGRAMS = ("dash", "ip", "bridge", "dropbear", "dropbearkey", "lldpd", "lldpcli")
@@ -243,7 +241,7 @@ def _unpacked() -> Path:
         )
         if got.returncode:
             shutil.rmtree(draft)
-            _lacking(f"{package[1]} cannot be had: {got.stderr.strip()[-200:]}")
+            lacking(f"{package[1]} cannot be had: {got.stderr.strip()[-200:]}")
         (deb,) = draft.glob("*.deb")
         _run("dpkg", "-x", str(deb), str(draft))
         deb.unlink()
@@ -251,17 +249,11 @@ def _unpacked() -> Path:
     return folder
 
 
-def _lacking(told: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(told)
-    pytest.skip(told)
-
-
 def require_guest() -> None:
     """Skip the test for what is missing here, or fail where all of it is promised (CI=true)."""
-    require("qemu-system-x86_64", "apt-get", "dpkg", "ssh", "ssh-keygen", *PROGRAMS)
+    need("qemu-system-x86_64", "ssh", "ssh-keygen", "busybox", *PROGRAMS)
     if not BUSYBOX.exists() or "not a dynamic" not in _run("ldd", str(BUSYBOX), check=False):
-        _lacking("needs busybox-static")
+        lacking("needs busybox-static")
 
 
 def _public(key: Path) -> str:

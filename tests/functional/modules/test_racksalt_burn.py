@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 
 import pytest
+
+from tests.support.needs import need
 
 
 def test_cpu_load_runs_as_long_as_asked_on_each_worker(node):
@@ -52,11 +53,7 @@ def test_a_machine_whose_disk_is_gone_fails_that_part_only(node):
 @pytest.fixture
 def programs():
     """The real programs; they are in the live image."""
-    missing = [name for name in ("stress-ng", "fio") if shutil.which(name) is None]
-    if missing and os.environ.get("CI") == "true":
-        pytest.fail(f"apt-get install {' '.join(missing)}")
-    if missing:
-        pytest.skip(f"needs {' and '.join(missing)}")
+    need("stress-ng", "fio")
 
 
 def test_stress_ng_loads_processor_and_memory(real, programs):

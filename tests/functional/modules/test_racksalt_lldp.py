@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import struct
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from racksalt.share import share_dir
+from tests.support.needs import need
 
 HEADER = "0180c200000e02000000000188cc"
 
@@ -125,16 +125,7 @@ print(json.dumps(lldp.neighbours(["hwlldp1"], 20)))
 @pytest.fixture
 def cable():
     """Two network namespaces and a cable between them; lldpd runs at its end of a switch."""
-    missing = [
-        tool
-        for tool in ("ip", "lldpd")
-        if shutil.which(tool, path="/usr/sbin:/sbin:/usr/bin:/bin") is None
-    ]
-    if missing or os.geteuid() != 0:
-        why = f"needs root and {', '.join(missing) or 'nothing else'}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(why)
-        pytest.skip(why)
+    need("ip", "lldpd", root=True)
     spaces = [f"hardware-{side}-{os.getpid()}" for side in ("node", "tor")]
     for space in spaces:
         subprocess.run(["ip", "netns", "add", space], check=True)

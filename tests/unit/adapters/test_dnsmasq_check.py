@@ -8,13 +8,13 @@ from racksalt.adapters.dhcp_child import program
 from racksalt.adapters.dhcp_files import Folder
 from racksalt.adapters.dnsmasq_check import Checker
 from racksalt.model.errors import DhcpError
-from tests.support.dhcp_lab import needed
+from tests.support.needs import need
 
 
 @pytest.fixture
 def checker(tmp_path):
     """A checker over the real dnsmasq."""
-    needed({"dnsmasq": "dnsmasq-base"})
+    need("dnsmasq")
     folder = Folder(tmp_path)
     folder.open()
     yield Checker(program("dnsmasq", "dnsmasq-base"), folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
 import pytest
@@ -37,7 +36,7 @@ def test_the_sites_secret_gives_a_key_of_its_own(tmp_path):
     assert secrets.erasure.hex() not in repr(EraseSeal(secrets.erasure))
 
 
-@pytest.mark.skipif(not shutil.which("openssl"), reason="needs the program openssl")
+@pytest.mark.needs("openssl")
 def test_openssl_agrees(tmp_path):
     """An auditor needs the public key, the text, the signature, and nothing of ours."""
     seal, text, signature, key = (EraseSeal(SEED), *(tmp_path / n for n in ("t", "s", "k")))

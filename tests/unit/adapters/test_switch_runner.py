@@ -79,7 +79,7 @@ def test_each_declaration_has_its_way(secrets):
     assert way_to(minion, secrets, lambda _: LocalRunner(LOCAL)) is not None
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make a network namespace")
+@pytest.mark.needs("ip", root=True)
 def test_a_switch_may_be_a_namespace_of_this_host():
     """The script sees the namespace's interfaces, not the host's."""
     name = f"switches-{os.getpid()}"

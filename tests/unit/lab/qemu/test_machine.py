@@ -10,13 +10,13 @@ import pytest
 from racksalt.lab.qemu.machine import QemuMachine
 from racksalt.lab.qemu.qmp import Monitor, MonitorError
 from racksalt.lab.qemu.spec import Spec, boot_indices
-from tests.support.qemu import require
+from tests.support.needs import need
 
 
 @pytest.fixture
 def machine(tmp_path):
     """A machine without a network, which is switched off at the end."""
-    require("qemu-system-x86_64")
+    need("qemu-system-x86_64")
     spec = Spec(id="q1", macs=(), disks_gb=(1,), firmware="uefi", memory_mib=64)
     made = QemuMachine(spec, tmp_path / "q1", ())
     made.prepare()

@@ -7,7 +7,8 @@ import pytest
 
 from racksalt.lab.processes import LabError
 from racksalt.lab.qemu.network import run
-from tests.support.qemu import in_own_process, require
+from tests.support.needs import need
+from tests.support.qemu import in_own_process
 
 MAKE = """
 import os
@@ -23,7 +24,7 @@ LIST = 'print(run("ip", "-brief", "address"))'
 
 @pytest.fixture(autouse=True)
 def _may_make_networks():
-    require("ip", root=True)
+    need("ip", root=True)
 
 
 def _namespaces() -> set[str]:

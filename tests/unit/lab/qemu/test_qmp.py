@@ -6,13 +6,13 @@ import subprocess
 import pytest
 
 from racksalt.lab.qemu.qmp import Monitor, MonitorError
-from tests.support.qemu import require
+from tests.support.needs import need
 
 
 @pytest.fixture
 def monitor_path(tmp_path):
     """The monitor of a real QEMU that has no machine."""
-    require("qemu-system-x86_64")
+    need("qemu-system-x86_64")
     path = tmp_path / "qmp"
     bare = ("-nodefaults", "-display", "none", "-machine", "none")
     with subprocess.Popen(
