@@ -278,7 +278,8 @@ def _whole(size):
 
 def _sampled(size, samples):
     last = size - _MIB
-    places = {secrets.randbelow(last // _MIB) * _MIB for _ in range(samples)}
+    inner = range(_MIB, last - _MIB, _MIB)
+    places = secrets.SystemRandom().sample(inner, min(samples, len(inner)))
     return ((at, _MIB) for at in sorted({0, last, *places}))
 
 
