@@ -17,7 +17,6 @@ _PACKAGES = {
     "nvme": "nvme-cli",
     "grub-install": "grub2-common",
     "update-grub": "grub2-common",
-    "update-initramfs": "initramfs-tools",
     "useradd": "passwd",
     "usermod": "passwd",
     "chpasswd": "passwd",
