@@ -68,7 +68,16 @@ def command(
 ) -> list[str]:
     """Return QEMU's command line. ``first`` is what the firmware tries first; the other comes next."""
     thread = "tcg,thread=multi" if accel == "tcg" else accel
-    name = ["-name", spec.id, "-machine", "q35,graphics=off", "-accel", thread, "-cpu", CPUS.get(accel, "max")]
+    name = [
+        "-name",
+        spec.id,
+        "-machine",
+        "q35,graphics=off",
+        "-accel",
+        thread,
+        "-cpu",
+        CPUS.get(accel, "max"),
+    ]
     size = ["-m", str(spec.memory_mib), "-smp", str(spec.cpus)]
     bare = ["-nodefaults", "-no-user-config", "-vga", "none", "-display", "none"]
     smbios = {
