@@ -164,9 +164,6 @@ class Dnsmasq:
             log.warning("dropping %d leases whose reservations are gone", len(gone))
             self._folder.write(LEASES, "".join(line for line in lines if line not in gone))
 
-    def _server_duid(self) -> str | None:
-        return server_duid((self._folder.read(LEASES) or "").splitlines())
-
 
 def texts(host: Host, served: frozenset[str]) -> dict[str, str]:
     """Return the files of one node, by their path below the folder."""

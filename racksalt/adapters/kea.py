@@ -21,6 +21,7 @@ from racksalt.adapters.dnsmasq import Dnsmasq
 from racksalt.adapters.kea_control import ask, kea_leases
 from racksalt.adapters.kea_hosts import KeaHosts
 from racksalt.model.errors import DhcpError
+from racksalt.model.place import Network
 from racksalt.network.dhcp import Lease, Note, Wanted, discovery, exhausted, leases_in, network_at
 from racksalt.network.dnsmasq import Link
 from racksalt.network.kea import HOOKS, config, host_rows
@@ -218,5 +219,5 @@ def _tested(path: str, folder: Folder, name: str, text: str) -> None:
         )
 
 
-def _cidr(network: Any, family: int) -> str | None:
+def _cidr(network: Network, family: int) -> str | None:
     return network.cidr_v4 if family == 4 else network.cidr_v6

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Source = Literal["boot", "bus", "keys", "jobs", "power", "clock", "operator", "site", "conductor", "dhcp"]
+Source = Literal[
+    "boot", "bus", "keys", "jobs", "power", "clock", "operator", "site", "conductor", "dhcp"
+]
 """Who says so. ``boot`` is the boot API (token checked where the event needs it), ``bus`` is Salt's event bus
 (forgeable: never moves a node), ``keys`` the master's key store, ``jobs`` the master's job cache, ``power`` a BMC,
 ``clock`` a deadline, ``operator`` a person or program with a scoped token, ``site`` the site files,

@@ -238,7 +238,7 @@ def _some(name: str, data: str | None) -> list[dict[str, Any]]:
 
 
 def _classes_4(settings: Settings) -> list[dict[str, Any]]:
-    found = [
+    found: list[dict[str, Any]] = [
         {
             "name": IPXE,
             "test": "option[175].exists",

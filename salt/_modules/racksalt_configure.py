@@ -206,7 +206,9 @@ def _users(root, settings):
 
 def _user(root, user):
     name = user["name"]
-    if name != "root" and not re.search(f"^{name}:", (root / "etc/passwd").read_text(), re.MULTILINE):
+    if name != "root" and not re.search(
+        f"^{name}:", (root / "etc/passwd").read_text(), re.MULTILINE
+    ):
         _run(["useradd", "--create-home", "--shell", "/bin/bash", name], root=root)
     if user.get("ssh_keys"):
         _authorize(root, name, user["ssh_keys"])

@@ -14,7 +14,7 @@ import msgspec
 FIRMWARE_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 FIRMWARE_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 CPUS = {"tcg": "qemu64"}
-"""The plainest processor costs a fifth less when it is translated: newer vector instructions are translated one by one."""
+"""The plainest processor is a fifth cheaper to translate: newer vector instructions are translated one by one."""
 LONGEST_SOCKET = 107
 """Linux unix(7): 108 bytes with the closing zero."""
 Order = Literal["network", "disk"]
