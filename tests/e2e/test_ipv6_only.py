@@ -21,8 +21,8 @@ INSTALL_S = 1500
 
 @pytest.fixture(scope="module")
 def trial(root):
-    """A rack whose master has an IPv6 address only, with one UEFI machine."""
-    specs = make_specs(1, uefi_every=1)
+    """A rack whose master has an IPv6 address only, with one BIOS machine."""
+    specs = make_specs(1, uefi_every=0)
     made = Trial(root, specs, families="6", addresses=[f"{MASTER_V6}/64"])
     try:
         made.start()
