@@ -7,6 +7,8 @@ import gc
 import logging
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from graphql_api import cost, tasks
 from graphql_api.auth import Gate
 from graphql_api.documents import Documents
@@ -82,11 +84,9 @@ class Services:
 
     async def reached(self, seq: int, timeout_s: float) -> bool:
         """Wait until the snapshot has caught up with ``seq``; False when it has not within ``timeout_s``."""
-        try:
-            await asyncio.wait_for(self._until(seq), timeout_s)
-        except asyncio.TimeoutError:
-            return False
-        return True
+        with anyio.move_on_after(timeout_s):
+            await self._until(seq)
+        return self.snapshot.seq >= seq
 
     async def _until(self, seq: int) -> None:
         while self.snapshot.seq < seq:

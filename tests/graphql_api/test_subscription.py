@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 from contextlib import ExitStack
 
@@ -357,3 +358,28 @@ def test_silence_on_an_event_stream_is_filled_with_comments(fresh, monkeypatch):
     headers = {**fresh.headers(), "accept": "text/event-stream"}
     answer = fresh.client.post("/graphql", json={"query": FOLLOW}, headers=headers)
     assert answer.text.count("\n:\n") >= 2
+
+
+def test_ending_an_operation_while_its_answer_is_sent_ends_it():
+    """A cancellation that comes in the moment in which the sending ends is not lost: the server would wait for ever."""
+
+    class Client:
+        """A far end that takes the message when it is told to."""
+
+        def __init__(self):
+            self.taken = asyncio.get_running_loop().create_future()
+
+        async def send_text(self, _text):
+            await self.taken
+
+    async def run():
+        client = Client()
+        sending = asyncio.create_task(sockets.Socket(None, client)._raw(b"{}"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        client.taken.set_result(None)
+        sending.cancel()
+        await asyncio.wait({sending})
+        return sending.cancelled()
+
+    assert asyncio.run(run())
