@@ -56,11 +56,11 @@ def haunt(site, **claimed):
 
 
 def test_a_ghost_does_not_lock_a_node_out(site):
-    """A machine that reports the UUID, serial and MACs of a node keeps it from nothing."""
+    """A machine that reports the UUID, serial and MACs of a node is parked, and keeps the node from nothing."""
     free = "52:54:00:00:00:02"
     nics = [{"name": "eth0", "mac": MAC}, {"name": "eth1", "mac": free}]
     ghost = haunt(site, serial=SERIAL, system_uuid=UUID, nics=nics)
-    assert site.store.node(ghost).state == "discovered"
+    assert site.store.node(ghost).state == "problem"
     assert kernel_values(ask(site))["racksalt.node"] == "n1"
     is_now(site, state="ready", boot_environment="local")
     assert is_local(ask(site))
