@@ -171,5 +171,5 @@ def test_an_imposter_is_parked(trial):
     disk = trial.rack.installation.lab / "imposter" / "disk0.raw"
     assert disk.stat().st_blocks == 0
     assert "racksalt.token" not in trial.console("imposter")
-    assert any(e.detail.get("refused") for e in trial.journal(VICTIM))
+    assert any(e.kind == "refused" and e.event == "boot_requested" for e in trial.journal(VICTIM))
     assert trial.states()[VICTIM] == before
