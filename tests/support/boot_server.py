@@ -71,8 +71,10 @@ class BootServer:
                 )
                 await writer.drain()
                 self.changed.set()
-        del self.open[asyncio.current_task()]
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        del self.open[asyncio.current_task()]
 
     def _answer(self, method, target, headers, body, writer):
         parts = urlsplit(target)
