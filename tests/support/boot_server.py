@@ -71,10 +71,8 @@ class BootServer:
                 )
                 await writer.drain()
                 self.changed.set()
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
         del self.open[asyncio.current_task()]
+        writer.close()
 
     def _answer(self, method, target, headers, body, writer):
         parts = urlsplit(target)
