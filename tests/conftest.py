@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip, or on CI fail, where a program is missing that a test is marked to need."""
     for mark in item.iter_markers("needs"):
         need(*mark.args, **mark.kwargs)
+
+
+@pytest.fixture(autouse=True)
+def _same_umask() -> Iterator[None]:
+    """The lab makes its files private for as long as its process lives; the next test is not the lab."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 def pytest_configure() -> None:

@@ -29,7 +29,9 @@ class Folder:
         """
         try:
             for folder in ("", NEW, *self._folders):
-                (self.root / folder).mkdir(mode=0o755, parents=True, exist_ok=True)
+                (self.root / folder).mkdir(parents=True, exist_ok=True)
+                # Whatever the umask is: the server reads them under an account of its own.
+                (self.root / folder).chmod(0o755)
             self._lock = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

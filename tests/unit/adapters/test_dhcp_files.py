@@ -42,13 +42,18 @@ def test_a_watcher_never_sees_a_part_of_a_file(folder):
     assert len(seen) == 2
 
 
-def test_the_server_that_is_no_root_can_read_what_is_written(folder):
+def test_the_server_that_is_no_root_can_read_what_is_written(tmp_path):
     """Whatever the umask is."""
     before = os.umask(0o077)
     try:
+        folder = Folder(tmp_path / "dhcp", ("hosts.d",))
+        folder.open()
         folder.write("hosts.d/n1", "a\n")
     finally:
         os.umask(before)
+    folder.close()
+    modes = {name: (folder.root / name).stat().st_mode & 0o777 for name in ("", "hosts.d")}
+    assert modes == {"": 0o755, "hosts.d": 0o755}
     assert (folder.root / "hosts.d/n1").stat().st_mode & 0o777 == 0o644
 
 
