@@ -58,9 +58,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(autouse=True)
 def _same_umask() -> Iterator[None]:
     """The lab makes its files private for as long as its process lives; the next test is not the lab."""
-    before = os.umask(0o022)
+    os.umask(0o022)
     yield
-    os.umask(before)
+    os.umask(0o022)
 
 
 def pytest_configure() -> None:

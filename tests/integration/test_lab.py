@@ -152,7 +152,7 @@ def test_extra_machines_start_by_themselves_and_may_be_imposters(short_root):
 
 
 def test_what_the_lab_cannot_run_is_refused(short_root):
-    """A Redfish BMC, two links, and a name that is taken are named."""
+    """A name that is taken is named."""
     installation = an_installation(short_root, "m1")
     plan = {
         "folder": installation.lab,
@@ -170,8 +170,3 @@ def test_what_the_lab_cannot_run_is_refused(short_root):
 
     with pytest.raises(InvalidInputError, match="m1 is declared already"):
         asyncio.run(start(extras=("m1",)))
-    nodes = salt_nodes({"m1": 1000}, 1)["site/nodes.yaml"]
-    nodes["nodes"]["m1"]["bmc"]["protocol"] = "redfish"
-    write_site(installation.site, {"site/nodes.yaml": nodes})
-    with pytest.raises(InvalidInputError, match="redfish"):
-        asyncio.run(start())
