@@ -23,7 +23,7 @@ from racksalt.lab.qemu.rack import QemuRack
 from racksalt.lab.qemu.spec import Spec
 
 enter_namespace()
-rack = QemuRack(Path(sys.argv[1]))
+rack = QemuRack(Path(sys.argv[1]), images=Path(sys.argv[1], "images"))
 machines = [Spec(id=name, macs=(f"52:54:00:00:00:0{n}",)) for n, name in enumerate(("q1", "q2"))]
 specs = rack.use_machines(machines)
 rack.switch.start(rack.addresses)
