@@ -196,9 +196,9 @@ class Operations:
         declared = self.site.declarations
         changes = declare(self.store, declared, self.clock(), test=test)
         if declared.policy.auto_commission and not test:
-            waiting = [
-                node.id for node in self.store.nodes(state="declared") if node.id in declared.nodes
-            ]
+            # One without a BMC is started by hand, and goes on its way when it asks for its first boot.
+            remote = {name for name, node in declared.nodes.items() if node.bmc is not None}
+            waiting = [it.id for it in self.store.nodes(state="declared") if it.id in remote]
             self.conductor.handle([self._auto(name, declared.policy.goal) for name in waiting])
         return changes
 

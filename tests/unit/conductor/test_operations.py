@@ -181,7 +181,19 @@ def test_explain_and_impact_know_the_place(operations):
 def test_a_policy_starts_declared_nodes_once(store, tmp_path):
     """``auto_commission`` sends a declared node on its way, and not again after it was retired."""
     policy = {"approve": "manifest", "auto_commission": True, "goal": "ready"}
-    site = Site(SiteFolder(a_site(tmp_path, nodes=("n1", "n2"), policy=policy)))
+    bmcs = {
+        name: {
+            "bmc": {
+                "protocol": "simulated",
+                "address": "h",
+                "port": 1,
+                "username": "u",
+                "secret": "file:lab",
+            }
+        }
+        for name in ("n1", "n2")
+    }
+    site = Site(SiteFolder(a_site(tmp_path, nodes=bmcs, policy=policy)))
     world = FakeWorld(clock=time.time)
     conductor = Conductor(store, the_rules, world.ports, ConductorSettings(), b"s" * 32)
     operations = Operations(conductor, site, Access(store, time.time, b"p"))
@@ -191,6 +203,22 @@ def test_a_policy_starts_declared_nodes_once(store, tmp_path):
         operations.declare()
         assert {node.state for node in store.nodes()} == {"commissioning"}
     assert len([e for e in store.journal() if e.event == "commission"]) == 2
+    conductor.stop()
+
+
+def test_a_policy_leaves_a_node_without_a_bmc_to_its_first_boot(store, tmp_path):
+    """Nobody can switch it on from here: it waits in ``declared`` and goes on its way when it asks for a script."""
+    policy = {"approve": "manifest", "auto_commission": True, "goal": "ready"}
+    folder = a_site(tmp_path, nodes=("n1",), policy=policy)
+    conductor = Conductor(
+        store, the_rules, FakeWorld(clock=time.time).ports, ConductorSettings(), b"s" * 32
+    )
+    operations = Operations(conductor, Site(SiteFolder(folder)), Access(store, time.time, b"p"))
+    operations.declare()
+    assert (store.node("n1").state, store.count("outbox")) == ("declared", 0)
+    asked = an_event("boot_requested", "n1", "boot", mac="m", address="10.0.0.1")
+    [outcome] = conductor.handle([asked])
+    assert outcome.node.state == "commissioning"
     conductor.stop()
 
 
