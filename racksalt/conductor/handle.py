@@ -229,6 +229,8 @@ def _record(batch: _Batch, names: Sequence[str]) -> None:
 
 def _place(batch: _Batch, names: Sequence[str]) -> None:
     """Let the switch ports of inventoried nodes propose where they stand, and journal what is new."""
+    if not names:
+        return
     nodes = {name: batch.nodes[name] for name in names}
     for node, found, message in placing.place(batch.tx, nodes, batch.rules.site(), batch.now):
         batch.seq += 1
