@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from racksalt.conductor.notes import note
 from racksalt.model.conduit import Alternative, Conduit, choose
 from racksalt.model.errors import InvalidInputError
 from racksalt.model.event import Entry
@@ -100,21 +101,7 @@ def told(outcome: Outcome) -> str:
 
 def entry(seq: int, now: float, node: Node, outcome: Outcome) -> Entry:
     """Return the journal entry of what changed for a node."""
-    return Entry(
-        seq=seq,
-        at=now,
-        node=node.id,
-        kind="noted",
-        event=EVENT,
-        event_id=f"{EVENT}:{node.id}:{seq}",
-        from_state=node.state,
-        to_state=node.state,
-        stage=node.stage,
-        source="conductor",
-        actor="address management",
-        message=told(outcome),
-        detail=as_dict(outcome),
-    )
+    return note(seq, now, node, EVENT, "address management", told(outcome), as_dict(outcome))
 
 
 def as_dict(outcome: Outcome) -> dict[str, Any]:

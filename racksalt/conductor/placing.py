@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from racksalt.conductor.notes import note
 from racksalt.model.event import Entry
 from racksalt.model.hardware import PlaceProposal
 from racksalt.model.node import Nic, Node
@@ -145,23 +146,5 @@ def _message(found: PlaceProposal, node: Node, placed: Node) -> str:
 
 def entry(seq: int, now: float, node: Node, found: PlaceProposal, message: str) -> Entry:
     """Return the journal entry of a proposal."""
-    return Entry(
-        seq=seq,
-        at=now,
-        node=node.id,
-        kind="noted",
-        event=EVENT,
-        event_id=f"{EVENT}:{node.id}:{seq}",
-        from_state=node.state,
-        to_state=node.state,
-        stage=node.stage,
-        source="conductor",
-        actor="switch port",
-        message=message,
-        detail={
-            "switch": found.switch,
-            "port": found.port,
-            "rack": found.rack,
-            "position_u": found.position_u,
-        },
-    )
+    detail = {name: getattr(found, name) for name in ("switch", "port", "rack", "position_u")}
+    return note(seq, now, node, EVENT, "switch port", message, detail)
