@@ -41,7 +41,7 @@ def open_secrets(folder: str | Path) -> Secrets:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
-            _make(path)
+            write_once(path, f"{secrets.token_hex(BYTES)}\n".encode())
         _is_private(path)
         root = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except OSError as error:
@@ -61,12 +61,14 @@ def open_secrets(folder: str | Path) -> Secrets:
     )
 
 
-def _make(path: Path) -> None:
-    # Written aside and linked, so that two processes that start at once end with one and the same key.
-    draft = path.with_name(f".{NAME}.{secrets.token_hex(4)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(BYTES) + "\n")
+def write_once(path: Path, content: bytes) -> None:
+    """Put a secret into place, durably and for its owner only; one that is there stays.
+
+    Written aside and linked, so that two processes that start at once end with one and the same.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     try:

@@ -6,8 +6,6 @@ The door of this part to the library ``cryptography``.
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 import stat
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from racksalt.adapters.secret_files import write_once
 from racksalt.model.errors import ImageError
 
 PRIVATE = "images.key"
@@ -72,7 +71,7 @@ def open_key(folder: str | Path) -> Key:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
-            _make(path)
+            write_once(path, _new())
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise ImageError(f"others may read {path}", f"chmod 600 {path}")
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
@@ -92,21 +91,9 @@ def fingerprint(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _make(path: Path) -> None:
-    pem = ed25519.Ed25519PrivateKey.generate().private_bytes(
+def _new() -> bytes:
+    return ed25519.Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    # Written aside and linked, so that two that start at once end with one and the same key.
-    draft = path.with_name(f".{PRIVATE}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
