@@ -156,7 +156,7 @@ def _loaders(folder: Path, workshop: Workshop, parts: Parts, at: int) -> None:
     """Write what firmware is given: iPXE for PXE and HTTP boot, GRUB to find an installed system."""
     root = parts.loaders / "root"
     for name in _IPXE:
-        shutil.copyfile(root / "usr/lib/ipxe" / name, folder / name)
+        shutil.copyfile(tree.inside(root, f"usr/lib/ipxe/{name}"), folder / name)
     program = [
         "grub-mkstandalone",
         "-O",

@@ -13,6 +13,8 @@ from racksalt.model.errors import ImageError
 
 _FIRST_INODE = 11
 """Below it are those that ext4 itself uses; 2 is the root folder."""
+_MOST_LINKS = 40
+"""As many symbolic links as Linux follows in one path (path_resolution(7))."""
 
 
 class Tree:
@@ -137,6 +139,26 @@ def used_inodes(listing: str) -> list[int]:
         for first, last in re.findall(r"(\d+)(?:-(\d+))?", ranges):
             free.update(range(int(first), int(last or first) + 1))
     return [2, *(number for number in range(_FIRST_INODE, int(count[1]) + 1) if number not in free)]
+
+
+def inside(root: Path, path: str) -> Path:
+    """Return where a path of the root leads: symbolic links are followed as they would be in there.
+
+    Raises ImageError for links that go round in a ring.
+    """
+    here = root
+    rest = [*Path(path.lstrip("/")).parts]
+    for _ in range(_MOST_LINKS):
+        while rest and not here.is_symlink():
+            name = rest.pop(0)
+            up = here if here == root else here.parent
+            here = up if name == ".." else here / name
+        if not here.is_symlink():
+            return here
+        to = here.readlink()
+        rest = [*to.relative_to("/" if to.is_absolute() else ".").parts, *rest]
+        here = root if to.is_absolute() else here.parent
+    raise ImageError(f"/{path} in {root} is a ring of links", "look at the package that brings it")
 
 
 def zstd(source: Path, target: Path, level: int, log: Path) -> None:

@@ -84,3 +84,37 @@ def test_an_empty_root_is_no_image(tmp_path):
         tree.Tree(tmp_path / "root", tmp_path / "log").ext4(
             tmp_path / "x", 0, label="l", uuid=UUID, spare_mib=1
         )
+
+
+@pytest.mark.parametrize(
+    ("path", "leads_to"),
+    [
+        ("boot/loader", "boot/loader"),
+        ("usr/lib/absolute", "boot/loader"),
+        ("/usr/lib/relative", "boot/loader"),
+        ("lib/chain", "boot/loader"),
+        ("usr/lib/beyond", "boot/loader"),
+    ],
+)
+def test_links_are_followed_inside_the_root(tmp_path, path, leads_to):
+    """What a link of a package names is a file of the image, never one of the machine that builds it."""
+    links = {
+        "usr/lib/absolute": "/boot/loader",
+        "usr/lib/relative": "../../boot/loader",
+        "usr/lib/chain": "absolute",
+        "usr/lib/beyond": "../../../../../boot/loader",
+        "lib": "usr/lib",
+    }
+    for folder in ("usr/lib", "boot"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name, to in links.items():
+        (tmp_path / name).symlink_to(to)
+    assert tree.inside(tmp_path, path) == tmp_path / leads_to
+
+
+def test_a_ring_of_links_is_an_error(tmp_path):
+    """It would never end."""
+    (tmp_path / "a").symlink_to("/b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(ImageError, match="ring of links"):
+        tree.inside(tmp_path, "a")
