@@ -110,8 +110,14 @@ def accepted(keys, node):
 def test_the_right_token_with_the_right_key_gets_in(app, keys, stranger, token):
     """The gate opens for whom it should: otherwise the other tests would prove nothing."""
     node = stranger(GOOD)
-    assert node.sign_in(proof(token(GOOD), GOOD, node.public)) is True
-    assert wait_for(lambda: accepted(keys, GOOD), 40) is not None
+    shown = proof(token(GOOD), GOOD, node.public)
+    assert node.sign_in(shown) is True
+
+    def is_in():
+        # As a minion does: the bus may lose one sign-in, and the conductor's reader may not be there yet.
+        return accepted(keys, GOOD) or (node.sign_in(shown), accepted(keys, GOOD))[1]
+
+    assert wait_for(is_in, 60, every_s=2) is not None
     assert accepted(keys, GOOD) == [key_sha256(node.public)]
     assert node.sign_in() == "in"
 
