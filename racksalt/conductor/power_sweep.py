@@ -31,7 +31,7 @@ LEAST_REPEATS, MOST_REPEATS = 2, 8
 """How many further readings must agree: two, and two more for each time that this BMC contradicted itself."""
 REPEAT_PAUSE_S = 0.5
 """How far apart these readings are."""
-ANSWER_S = 2.0
+ANSWER_S = 5.0
 """How long the agent of a node that is said to be off is given to prove the contrary."""
 Tell = Callable[[Sequence[Event]], None]
 Reading = Literal["on", "off"]
@@ -127,10 +127,7 @@ class PowerSweep:
     ) -> None:
         """Tell of what was seen again, by the BMC, and is not disproved, by the node."""
         free = [node for node in nodes if not self._is_ours(node)]
-        agreed = self._quick.map(
-            lambda node: self._agrees(node, bmcs[node.id], found[node.id]), free
-        )
-        sure = [node for node, same in zip(free, agreed, strict=True) if same]
+        sure = self._agreed(free, bmcs, found)
         lost = [node for node in sure if found[node.id] == "off" and self._works(node)]
         alive = self._alive(lost)
         now = self.world.clock()
@@ -146,22 +143,35 @@ class PowerSweep:
         now = self.store.node(node.id)
         return (now.state, now.boot, now.power) != (node.state, node.boot, node.power)
 
-    def _agrees(self, node: Node, bmc: Bmc, seen: Reading) -> bool:
-        repeats = min(LEAST_REPEATS * (1 + self._caught[node.id]), MOST_REPEATS)
-        for _ in range(repeats):
+    def _agreed(
+        self, nodes: Sequence[Node], bmcs: dict[str, Bmc], found: dict[str, Reading]
+    ) -> list[Node]:
+        """Return those of whom all further readings say the same: read in rounds, so that nobody waits for another."""
+        repeats = {
+            node.id: min(LEAST_REPEATS * (1 + self._caught[node.id]), MOST_REPEATS)
+            for node in nodes
+        }
+        left, agreed = list(nodes), []
+        for turn in range(1, MOST_REPEATS + 1):
+            if not left:
+                break
             self._wake.wait(self.pause_s)
-            try:
-                again = self.world.power_of(bmc).observe(bmc)
-            except BmcError as error:
-                log.info("power of %s is not known for sure: %s", node.id, error)
-                return False
-            if again != seen:
-                self._caught[node.id] += 1
-                log.warning(
-                    "the BMC of %s says %s and %s in turn: not believed", node.id, seen, again
-                )
-                return False
-        return True
+            same = self._quick.map(lambda it: self._agrees(it, bmcs[it.id], found[it.id]), left)
+            left = [node for node, is_same in zip(left, same, strict=True) if is_same]
+            agreed += [node for node in left if repeats[node.id] == turn]
+            left = [node for node in left if repeats[node.id] > turn]
+        return agreed
+
+    def _agrees(self, node: Node, bmc: Bmc, seen: Reading) -> bool:
+        try:
+            again = self.world.power_of(bmc).observe(bmc)
+        except BmcError as error:
+            log.info("power of %s is not known for sure: %s", node.id, error)
+            return False
+        if again != seen:
+            self._caught[node.id] += 1
+            log.warning("the BMC of %s says %s and %s in turn: not believed", node.id, seen, again)
+        return again == seen
 
     def _alive(self, nodes: Sequence[Node]) -> set[str]:
         """Return those whose agent answers: a machine that answers is not off, whatever its BMC says."""
@@ -172,7 +182,8 @@ class PowerSweep:
         for agent, names in agents.items():
             jobs = self.world.jobs.get(agent)
             try:
-                found |= jobs.answering(names, ANSWER_S) if jobs else set()
+                now = self.world.clock()
+                found |= jobs.answering(dict.fromkeys(names, now), ANSWER_S) if jobs else set()
             except RacksaltError as error:
                 log.info("agents of %s cannot be asked: %s", ", ".join(names[:5]), error)
         return found

@@ -122,6 +122,16 @@ def test_a_bmc_that_contradicts_itself_must_say_it_more_often(sqlite_store, worl
     assert told == [("n1", "power_observed")]
 
 
+def test_the_pauses_between_readings_are_shared(sqlite_store, world, told):
+    """Many contrary readings at once are read again in rounds: with few threads, nobody waits for others' pauses."""
+    fill(sqlite_store, *(a_node(f"n{i}", "ready", power="on") for i in range(9)))
+    sweep, pauses = power_sweep(sqlite_store, world, told), []
+    sweep._wake.wait = pauses.append
+    sweep()
+    assert len(told) == 9
+    assert len(pauses) == 2
+
+
 def test_a_machine_whose_agent_answers_is_not_off(sqlite_store, world):
     """However often the BMC says it: that is told, and the node keeps its state and its power."""
     fill(sqlite_store, a_node("n1", "installing", power="on", boot=2))
