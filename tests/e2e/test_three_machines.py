@@ -5,6 +5,8 @@ The tests of this file share one rack and run in their order: what one leaves is
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from msgspec.structs import replace
 
@@ -27,14 +29,22 @@ VICTIM = "q4"
 INSTALL_S, REBOOT_S = 1800, 420
 
 
-MIRROR = {"disks": {"count": 2}, "raid": "raid1"}
-SITE = {f"node/{RAID}.sls": {"racksalt": {"stages": {"partition": MIRROR}}}}
+DATA = {
+    "name": "data",
+    "level": "raid1",
+    "devices": 2,
+    "disks": [f"{RAID}-d2", f"{RAID}-d3"],
+}
+MIRROR = {"disks": {"count": 2, "match": {"min_gb": 5}}, "raid": "raid1"}
+SITE = {
+    f"node/{RAID}.sls": {"racksalt": {"stages": {"partition": MIRROR, "raid": {"arrays": [DATA]}}}}
+}
 
 
 def _specs() -> list[Spec]:
-    """Return two machines with BIOS and one with UEFI; one of them has two disks."""
+    """Return two machines with BIOS and one with UEFI; one of them has two system disks and two data disks."""
     made = make_specs(3)
-    return [replace(one, disks_gb=(6, 6)) if one.id == RAID else one for one in made]
+    return [replace(one, disks_gb=(6, 6, 1, 1)) if one.id == RAID else one for one in made]
 
 
 def _imposter() -> tuple[Spec, Spec]:
@@ -79,13 +89,14 @@ def test_all_answer_and_run_from_their_own_disks(trial):
     assert trial.inside(BIOS, "test -d /sys/firmware/efi || echo bios") == "bios"
 
 
-def test_the_asked_for_raid_is_there_and_whole(trial):
-    """The machine with two disks has its system on a RAID 1 with both members."""
-    status = trial.inside(RAID, "cat /proc/mdstat")
-    assert "raid1" in status
-    assert "[UU]" in status
-    assert "vda" in status
-    assert "vdb" in status
+def test_the_asked_for_raids_are_there_and_whole(trial):
+    """Two data disks are one RAID 1, which the install left alone, and the system is on another; no half is missing."""
+    told = trial.inside(RAID, "cat /proc/mdstat")
+    arrays = re.findall(r"(md\S+) : active (?:\(auto-read-only\) )?raid1 (.+)\n.+ \[UU\]", told)
+    devices = {" ".join(sorted(re.findall(r"vd\w+", members))): name for name, members in arrays}
+    assert set(devices) == {"vda3 vdb3", "vdc vdd"}, told
+    named = trial.inside(RAID, f"mdadm --detail --export /dev/{devices['vdc vdd']}")
+    assert "MD_NAME=any:data" in named.split(), named
 
 
 def test_each_has_its_reserved_addresses(trial):
