@@ -21,7 +21,7 @@ from racksalt.adapters.salt_returns import Returns
 from racksalt.model.errors import AgentUnreachableError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -98,18 +98,25 @@ class SaltClient:
         return str(found["jid"])
 
     def ask(
-        self, nodes: Iterable[str], fun: str, arg: Sequence[Any], timeout_s: float
+        self,
+        nodes: Iterable[str],
+        fun: str,
+        arg: Sequence[Any],
+        timeout_s: float,
+        begun: Callable[[str], None] = lambda _jid: None,
     ) -> dict[str, Any]:
         """Run ``fun`` on the minions and return ``{minion: return}`` of those that answered in time.
 
         They are asked once: a minion that is slow because the machine is busy would be slower still
         if it were asked again. One without an accepted key or with a failed function is left out.
+        ``begun`` is told the job id, under which a late answer can be looked up.
         """
         missing, answers = set(nodes), dict[str, Any]()
         deadline = time.monotonic() + timeout_s
         try:
             if missing:
                 jid = self.publish(sorted(missing), fun, arg, listen=True)
+                begun(jid)
                 answers = self._gather(jid, missing, deadline)
         except NotFoundError:
             log.debug("none of %s has an accepted key", missing)

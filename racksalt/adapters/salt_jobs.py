@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import salt.utils.jid
 
 from racksalt.adapters.salt_client import SaltClient
+from racksalt.adapters.salt_pings import Pings
 from racksalt.conductor.ports import JobRequest, JobResult, Outcome
 from racksalt.model.errors import InvalidInputError, NotFoundError, RacksaltError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from racksalt.adapters.salt_client import Opts
 
@@ -38,6 +39,7 @@ class SaltJobs:
 
     def __init__(self, opts: Opts) -> None:
         self._client = SaltClient(opts)
+        self._pings = Pings(self._client)
         self._opts = opts
 
     def submit(self, requests: Sequence[JobRequest]) -> None:
@@ -107,13 +109,9 @@ class SaltJobs:
                 found[jids[node], node] = _OUTCOMES[status]
         return found
 
-    def answering(self, nodes: Sequence[str], timeout_s: float) -> set[str]:
-        """Return those nodes whose minion answers ``test.ping`` within the time, by their own keys."""
-        try:
-            said = self._client.ask(nodes, "test.ping", [], timeout_s)
-        except NotFoundError:
-            return set()
-        return {node for node, answer in said.items() if answer is True}
+    def answering(self, since: Mapping[str, float], timeout_s: float) -> set[str]:
+        """Return the nodes whose minion answers ``test.ping``, by their own keys; late answers count, see the port."""
+        return self._pings.answering(since, timeout_s)
 
     def _take_over(self, jid: str, node: str, ret: dict[str, Any]) -> bool:
         """Store a result that the minion kept; say whether it is stored now.

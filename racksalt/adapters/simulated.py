@@ -20,7 +20,7 @@ from racksalt.model.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from racksalt.model.node import Bmc
 
@@ -117,10 +117,10 @@ class SimulatedJobs:
             return {}
         return {(jid, node): outcome for jid, node, outcome in said}
 
-    def answering(self, nodes: Sequence[str], timeout_s: float) -> set[str]:
-        """Return those of ``nodes`` whose agent answers now."""
+    def answering(self, since: Mapping[str, float], timeout_s: float) -> set[str]:
+        """Return the nodes whose agent answers now: the lab's answer at once or not at all."""
         try:
-            return set(self._ask("answering", timeout_s, nodes=list(nodes)))
+            return set(self._ask("answering", timeout_s, nodes=list(since)))
         except AgentUnreachableError:
             return set()
 

@@ -226,7 +226,9 @@ def run_stage(world: World, tasks: Sequence[Task], _now: float) -> list[Result]:
 
 
 def _answering(world: World, tasks: Sequence[Task]) -> set[str]:
-    return _jobs(world, tasks).answering([task.effect.node for task in tasks], ANSWER_TIMEOUT_S)
+    # What was asked before this effect was decided may have been asked in another boot.
+    since = {task.effect.node: task.effect.created_at for task in tasks}
+    return _jobs(world, tasks).answering(since, ANSWER_TIMEOUT_S)
 
 
 def _jobs(world: World, tasks: Sequence[Task]) -> Jobs:

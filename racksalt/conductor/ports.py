@@ -189,8 +189,12 @@ class Jobs(Protocol):
         """
         ...
 
-    def answering(self, nodes: Sequence[str], timeout_s: float) -> set[str]:
-        """Return those of ``nodes`` whose agent answers now, proven by its own key."""
+    def answering(self, since: Mapping[str, float], timeout_s: float) -> set[str]:
+        """Return the nodes whose agent answers, proven by its own key; ask them and wait for at most ``timeout_s``.
+
+        ``since`` are the nodes, and from when on (seconds since the epoch) a question counts: what comes too late for
+        one call is an answer in the next, if it was asked then or later. A slow agent is no silent one.
+        """
         ...
 
 

@@ -32,7 +32,7 @@ SILENT_SHARE = 0.75
 """A silent agent is asked again after the rest of the time after which a job counts as overdue."""
 BACK_S = 2.0
 """How old a job must be before an agent that came back is asked for it."""
-ASKED_S = 5.0
+ASKED_S = 10.0
 """How long agents are given to say what became of their jobs."""
 Tell = Callable[[Sequence[Event]], None]
 

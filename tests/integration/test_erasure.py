@@ -58,7 +58,7 @@ def test_a_retired_nodes_erasure_ends_in_a_certificate(rack):
     with a_minion(rack, "m1", cache_jobs=True, racksalt=settings):
         jobs, app = SaltJobs(rack.master.opts), rack.open()
         try:
-            assert wait_for(lambda: jobs.answering(["m1"], 2.0), 60, every_s=0) is not None
+            assert wait_for(lambda: jobs.answering({"m1": 0}, 2.0), 60, every_s=0) is not None
             node, now = app.store.node("m1"), time.time()
             with app.store.write() as tx:
                 given = {"state": "retiring", "stage": "erase", "job": jid, "approved": True}

@@ -76,7 +76,7 @@ def jobs(rack):
     with a_minion(rack, "m1"):
         pre_accept(rack, "gone", Stranger(rack.root / "x", rack.master.address, "gone").public)
         port = SaltJobs(rack.master.opts)
-        assert wait_for(lambda: port.answering(["m1"], 2.0), 60, every_s=0) is not None
+        assert wait_for(lambda: port.answering({"m1": 0}, 2.0), 60, every_s=0) is not None
         yield port
         port._client.forget()
 
@@ -130,10 +130,22 @@ def folder_of(rack, jid):
 def test_only_living_minions_answer_and_in_time(jobs):
     """A minion that is away costs the timeout, and nobody else's answer."""
     began = time.monotonic()
-    assert jobs.answering(["m1", "gone", "never-heard-of"], 1.5) == {"m1"}
+    assert jobs.answering(dict.fromkeys(["m1", "gone", "never-heard-of"], time.time()), 1.5) == {
+        "m1"
+    }
     assert time.monotonic() - began < 6
-    assert jobs.answering(["never-heard-of"], 1.0) == set()
-    assert jobs.answering([], 1.0) == set()
+    assert jobs.answering({"never-heard-of": 0}, 1.0) == set()
+    assert jobs.answering({}, 1.0) == set()
+
+
+def test_a_slow_minion_is_not_a_silent_one(jobs):
+    """An answer that came too late for one call counts in the next, unless the question was of an earlier time."""
+    began = time.time()
+    assert jobs.answering({"m1": began}, 0.0) == set()
+    assert wait_for(lambda: jobs.answering({"m1": began}, 0.0), 20) is not None
+    jobs.answering({"m1": began}, 0.0)
+    time.sleep(1)
+    assert jobs.answering({"m1": time.time()}, 0.0) == set()
 
 
 def test_a_stage_runs_under_the_id_that_was_chosen(jobs, jid, runs):

@@ -130,9 +130,9 @@ class FakeJobs:
             for jid, node in wanted
         }
 
-    def answering(self, nodes, timeout_s):
+    def answering(self, since, timeout_s):
         """Return who answers."""
-        return set(nodes) & self.up
+        return since.keys() & self.up
 
 
 class FakeKeys:

@@ -87,4 +87,4 @@ class LabServer(socketserver.ThreadingTCPServer):
         return [[jid, node, outcome] for (jid, node), outcome in known.items()]
 
     def _answering(self, _caller, request):
-        return sorted(self.world.jobs.answering(request["nodes"], 1))
+        return sorted(self.world.jobs.answering(dict.fromkeys(request["nodes"], 0.0), 1))

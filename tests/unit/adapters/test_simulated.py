@@ -149,10 +149,10 @@ def test_jobs_reach_the_agent_once_and_their_results_are_kept(lab):
     request = JobRequest(jid=JID, node="n1", stage="bios", sls="stages.bios")
     with pytest.raises(AgentUnreachableError, match="n1"):
         jobs.submit([request])
-    assert jobs.answering(["n1", "nobody"], 2) == set()
+    assert jobs.answering({"n1": 0, "nobody": 0}, 2) == set()
     power.on(bmc_of(lab, "n1"))
     lab.do(lab.server.until(lambda: len(lab.server.reports) == 2))
-    assert jobs.answering(["n1", "n3-slow-bmc"], 2) == {"n1"}
+    assert jobs.answering({"n1": 0, "n3-slow-bmc": 0}, 2) == {"n1"}
     assert jobs.outcomes([(JID, "n1"), (JID, "n3-slow-bmc")], 2) == {(JID, "n1"): "lost"}
     lab.server.statuses = [403]
     jobs.submit([request])
@@ -169,7 +169,7 @@ def test_silence_proves_nothing(lab):
     lab.do(lab.link.close())
     jobs = SimulatedJobs(f"127.0.0.1:{lab.port}", lab.links)
     assert jobs.outcomes([(JID, "n1")], 1) == {}
-    assert jobs.answering(["n1"], 1) == set()
+    assert jobs.answering({"n1": 0}, 1) == set()
     with pytest.raises(AgentUnreachableError, match="lab"):
         jobs.submit([JobRequest(jid=JID, node="n1", stage="bios", sls="x")])
 

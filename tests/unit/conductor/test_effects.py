@@ -244,17 +244,15 @@ def test_revoking_takes_all_keys_and_no_other_nodes(world):
 
 
 def test_agents_are_asked_all_at_once(world):
-    """Who answers has answered, who does not is asked again."""
+    """Who answers has answered, who does not is asked again; a question of an earlier boot counts for nobody."""
     asked = []
     plain = world.jobs.answering
-    world.jobs.answering = lambda nodes, timeout_s: (
-        asked.append(list(nodes)) or plain(nodes, timeout_s)
-    )
+    world.jobs.answering = lambda since, timeout_s: asked.append(since) or plain(since, timeout_s)
     world.jobs.up = {"n2"}
     tasks = [a_task(name="ask_agent", node=a_node(n, "enrolling", boot=1)) for n in ("n1", "n2")]
     tasks = [replace(t, effect=replace(t.effect, node=t.node.id)) for t in tasks]
     silent, alive = EFFECTS["ask_agent"](world.ports, tasks, NOW)
-    assert asked == [["n1", "n2"]]
+    assert asked == [{task.effect.node: task.effect.created_at for task in tasks}]
     assert (silent.again_after_s, silent.events) == (world.ports.agent_poll_s, ())
     assert (alive.again_after_s, alive.events[0].name, alive.events[0].source) == (
         None,
