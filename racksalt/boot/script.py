@@ -74,7 +74,8 @@ class Introduction:
 
     ``base_url`` is the boot API's address as nodes see it, ``master`` the Salt master's
     ``host:port``, ``master_finger`` the fingerprint of its public key (empty: nothing to pin),
-    ``mac`` the address of the NIC that asked, hyphens between its bytes: the one to go on with.
+    ``mac`` the address of the NIC that asked, hyphens between its bytes: the one to go on with. ``tells_hardware``:
+    the live system reports its inventory by itself, which a node whose next stage reads it need not do twice.
     """
 
     node: str
@@ -84,6 +85,7 @@ class Introduction:
     master: str
     master_finger: str
     mac: str = ""
+    tells_hardware: bool = True
 
     def __post_init__(self) -> None:
         """Raise InvalidInputError for anything that iPXE might read as more than text."""
@@ -172,6 +174,7 @@ def _image_script(
             f"racksalt.master={who.master}",
             *([f"racksalt.master_finger={who.master_finger}"] if who.master_finger else []),
             *([f"racksalt.mac={who.mac}"] if who.mac else []),
+            *([] if who.tells_hardware else ["racksalt.inventory=no"]),
             *_system(image),
             *image.extra_args.split(),
         ]

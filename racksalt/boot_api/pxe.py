@@ -20,6 +20,7 @@ from racksalt.boot_api.errors import RateLimitedError
 from racksalt.images.catalogue import Catalogue
 from racksalt.model.errors import InvalidInputError, NotFoundError, RacksaltError
 from racksalt.model.event import Event
+from racksalt.psm.sequences import INVENTORY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -214,6 +215,7 @@ class Pxe:
             master=self._settings.master,
             master_finger=self._settings.master_finger,
             mac=asked.claim.mac.replace(":", "-"),
+            tells_hardware=node.stage != INVENTORY,
         )
         image = self._image(environment, asked.arch)
         if environment == "live":

@@ -15,6 +15,8 @@ from racksalt.psm.kernel import Machine
 
 MINUTE, HOUR = 60, 3600
 AGENT_ENVIRONMENTS = ("live", "installer")
+INVENTORY = "inventory"
+"""The stage that reads the hardware."""
 CONDITION_KEYS = ("zone", "rack", "node", "vendor", "product")
 
 
@@ -54,7 +56,7 @@ def _stage(
 
 # fmt: off
 STAGES = (
-    _stage("inventory", "live",      10 * MINUTE, "Reads what hardware there is.", retries=2),
+    _stage(INVENTORY,   "live",      10 * MINUTE, "Reads what hardware there is.", retries=2),
     _stage("firmware",  "live",      45 * MINUTE, "Compares firmware with the site's baseline."),
     _stage("bios",      "live",      15 * MINUTE, "Sets and reads back BIOS settings."),
     _stage("raid",      "live",      30 * MINUTE, "Builds the asked-for RAID layout.", destructive=True),

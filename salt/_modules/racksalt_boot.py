@@ -50,7 +50,7 @@ def report(event, data=None):
 def prepare(cmdline="/proc/cmdline", root="/"):
     """
     Make the minion of a booted live environment from the kernel's command line: a new key pair, the
-    proof that goes with it, and its configuration. Run by ``racksalt-boot.service``.
+    proof that goes with it, and its configuration. The live system's start calls it.
 
     CLI Example:
 

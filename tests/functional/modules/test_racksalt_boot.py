@@ -6,12 +6,16 @@ import hashlib
 import hmac
 import http.server
 import json
+import subprocess
+import sys
 import threading
 
 import pytest
 import salt.utils.yaml
 from salt.exceptions import CommandExecutionError
 
+from racksalt.images.recipe import folder
+from racksalt.share import share_dir
 from tests.support.salt_node import TOKEN, SaltNode
 
 LINE = (
@@ -73,6 +77,21 @@ def test_a_boot_makes_its_own_key_and_proves_it(node, tmp_path):
     assert config["master_finger"] == "ab:cd"
     assert config["racksalt"]["token"] == TOKEN
     assert config["cache_jobs"] is True
+
+
+def test_the_live_system_calls_it_without_a_loader(node, tmp_path):
+    """What is written is the same; what is missing is told in one line."""
+    (tmp_path / "cmdline").write_text(LINE.format(token=TOKEN, master="192.0.2.1:4506"))
+    program = folder() / "live/root/usr/lib/racksalt/prepare.py"
+    call = [sys.executable, program, share_dir("salt") / "_modules/racksalt_boot.py"]
+    subprocess.run([*call, tmp_path / "cmdline", tmp_path], check=True)
+    config = salt.utils.yaml.safe_load((tmp_path / "etc/salt/minion").read_text())
+    assert len(config["grains"]["racksalt_proof"]) == 64
+    assert (tmp_path / "etc/salt/pki/minion/minion.pub").stat().st_size
+    (tmp_path / "cmdline").write_text("quiet")
+    told = subprocess.run([*call, tmp_path / "cmdline", tmp_path], capture_output=True, check=False)
+    assert told.returncode == 1
+    assert told.stderr.startswith(b"the kernel's command line lacks racksalt.environment")
 
 
 def test_each_boot_has_another_key(node, tmp_path):

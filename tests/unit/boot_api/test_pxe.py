@@ -75,6 +75,13 @@ def test_every_spelling_of_the_mac_is_the_same_node(site, mac):
     assert kernel_values(ask(site, **{**WHO, "mac": mac}))["racksalt.node"] == "n1"
 
 
+def test_hardware_that_the_next_stage_reads_is_not_read_twice(site):
+    """A live system that boots for the stage inventory is told to leave it to that; any other tells it by itself."""
+    assert kernel_values(ask(site))["racksalt.inventory"] == "no"
+    is_now(site, stage="firmware")
+    assert "racksalt.inventory" not in kernel_values(ask(site))
+
+
 def test_the_architecture_chooses_the_images(site):
     """An arm64 machine gets the kernel of its own architecture."""
     assert f"kernel {BASE}/i/arm64/vmlinuz " in ask(site, **{**WHO, "arch": "arm64"})
