@@ -56,6 +56,7 @@ def quick_stages() -> dict[str, Any]:
     burn_in = {"cpu_s": 3, "memory_mib": 64, "memory_s": 2, "disk_s": 3, "self_test_s": 0}
     return {
         "burn_in": {**burn_in, "network_mib": 8},
+        "wipe": {"disks": "system", "verify": {"samples": 32}},
         "partition": {"disks": {"count": 1}},
         "image": {"source": "os/debian-12/current"},
     }
