@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LATE_S = 60.0
 """How long an answer is waited for; a minion that takes longer is as good as silent."""
+PATIENCE_S, MOST_PATIENCE_S = 1.0, 10.0
+"""How much later each question comes, for each one that is open: questions must not be what keeps a minion busy."""
 
 
 class Question(NamedTuple):
@@ -39,7 +41,7 @@ class Pings:
     def answering(self, since: Mapping[str, float], timeout_s: float) -> set[str]:
         """Return those of the nodes that answered a question asked at ``since[node]`` or later, late or now."""
         late = {node for node, at in since.items() if self._answered(node, at)}
-        missing = since.keys() - late
+        missing = {node for node in since.keys() - late if self._is_due(node, since[node])}
         found = late | self._ask(missing, timeout_s) if missing else late
         with self._lock:
             for node in found:
@@ -66,6 +68,14 @@ class Pings:
             self._open = {node: asked for node, asked in recent.items() if asked}
             for node in nodes:
                 self._open.setdefault(node, []).append(Question(now, jid))
+
+    def _is_due(self, node: str, since: float) -> bool:
+        now = self._clock()
+        with self._lock:
+            asked = [
+                one.at for one in self._open.get(node, ()) if one.at >= max(since, now - LATE_S)
+            ]
+        return not asked or now - asked[-1] >= min(PATIENCE_S * len(asked), MOST_PATIENCE_S)
 
     def _answered(self, node: str, since: float) -> bool:
         with self._lock:

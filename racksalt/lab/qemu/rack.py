@@ -19,7 +19,7 @@ from racksalt.adapters.settings_file import write_settings
 from racksalt.lab.installation import START_S, Installation
 from racksalt.lab.processes import Child, LabError, free_ports
 from racksalt.lab.qemu.network import Switch
-from racksalt.lab.qemu.site import MASTER_V4, MASTER_V6
+from racksalt.lab.qemu.site import KERNEL_ARGUMENTS, MASTER_V4, MASTER_V6
 from racksalt.lab.qemu.spec import Spec
 from racksalt.lab.rack import Rack
 from racksalt.settings import Dhcp, ImageSettings
@@ -76,9 +76,9 @@ class QemuRack(Rack):
             interfaces=(self.switch.name,),
             user=getpass.getuser(),
         )
-        changed = msgspec.structs.replace(
-            settings, boot_api=boot_api, dhcp=dhcp, images=ImageSettings(folder=str(images))
-        )
+        kernel_args = f"{settings.images.kernel_args} {KERNEL_ARGUMENTS}"
+        served = ImageSettings(folder=str(images), kernel_args=kernel_args)
+        changed = msgspec.structs.replace(settings, boot_api=boot_api, dhcp=dhcp, images=served)
         write_settings(self.installation.settings_file, changed)
         self.installation = Installation(
             root=self.root, settings=changed, settings_file=self.installation.settings_file

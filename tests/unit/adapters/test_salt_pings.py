@@ -90,6 +90,25 @@ def test_only_yes_is_an_answer(pings, client, value, retcode):
     assert pings.answering({"n1": 90}, 2) == set()
 
 
+def test_a_minion_is_not_kept_busy_with_questions(pings, client, now):
+    """The more of them are open, the longer it is left alone; where none is open, it is asked at once."""
+    asked = []
+    for _ in range(600):
+        before = client.count
+        pings.answering({"n1": 90}, 2)
+        asked += [now[0]] if client.count > before else []
+        now[0] += 0.5
+    pauses = [later - earlier for earlier, later in zip(asked, asked[1:], strict=False)]
+    assert pauses[:4] == [1, 2, 3, 4]
+    assert max(pauses) == 10
+    assert min(pauses[10:]) >= 5
+    client.answer(client.count, "n1")
+    assert pings.answering({"n1": 90}, 2) == {"n1"}
+    count = client.count
+    pings.answering({"n1": 90}, 2)
+    assert client.count == count + 1
+
+
 def test_questions_are_forgotten(pings, client, now):
     """An answer after a minute is none, and what is remembered does not grow."""
     for _ in range(50):
