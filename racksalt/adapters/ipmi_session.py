@@ -22,8 +22,11 @@ from pyghmi.ipmi.private import simplesession
 
 from racksalt.model.errors import BmcRefusedError, BmcUnreachableError
 
-REPEAT_WAITS_S = (0.7, 1.0, 1.4)
-"""How long to wait for an answer, then again after each retransmission: 3 s of silence mean unreachable."""
+REPEAT_WAITS_S = (0.3, 0.4, 0.6, 0.8, 1.1)
+"""How long to wait for an answer, then again after each retransmission: 3 s of silence mean unreachable.
+
+Where three packets of ten are lost each way, 97 of 100 exchanges succeed, and eight of ten log-ins.
+"""
 ONCE_WAITS_S = (4.0,)
 """The same for a command that must not be sent twice."""
 TRUST_IDLE_S = 50.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -98,7 +99,7 @@ def test_a_minion_is_not_kept_busy_with_questions(pings, client, now):
         pings.answering({"n1": 90}, 2)
         asked += [now[0]] if client.count > before else []
         now[0] += 0.5
-    pauses = [later - earlier for earlier, later in zip(asked, asked[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(asked)]
     assert pauses[:4] == [1, 2, 3, 4]
     assert max(pauses) == 10
     assert min(pauses[10:]) >= 5
