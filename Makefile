@@ -54,8 +54,7 @@ check: lint test docs ## lint, test and docs
 e2e: $(STAMP) ## QEMU machines from power-on to ready; as root; installs what it needs and builds images
 	tools/install-needs.sh
 	PATH="$(CURDIR)/$(BIN):$$PATH" tools/e2e-images.sh $(E2E_IMAGES)
-	PATH="$(CURDIR)/$(BIN):$$PATH" RACKSALT_E2E_IMAGES=$(E2E_IMAGES)/images CI=true \
-		$(BIN)/python -m pytest tests/e2e -m e2e -s -v $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" RACKSALT_E2E_IMAGES=$(E2E_IMAGES)/images CI=true tools/e2e.sh $(ARGS)
 
 e2e-free: $(STAMP) ## The tests that start no daemon (quick)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m 'not daemons and not e2e' $(ARGS)
