@@ -113,6 +113,10 @@ class SaltJobs:
         """Return the nodes whose minion answers ``test.ping``, by their own keys; late answers count, see the port."""
         return self._pings.answering(since, timeout_s)
 
+    def connected(self, nodes: Iterable[str]) -> None:
+        """Ask these minions anew when next they matter."""
+        self._pings.connected(nodes)
+
     def _take_over(self, jid: str, node: str, ret: dict[str, Any]) -> bool:
         """Store a result that the minion kept; say whether it is stored now.
 

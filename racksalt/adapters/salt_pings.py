@@ -1,7 +1,8 @@
 """Which minions answer? One that is slow answers the question of a moment ago: that counts, too.
 
 A minion on a loaded machine may take longer for each answer than anybody wants to wait at a time. Its return is in the
-job cache all the same, under the id of the question.
+job cache all the same, under the id of the question. And each question is a process on that machine: asked too often, a
+slow minion answers none of them any more.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 
     from racksalt.adapters.salt_client import SaltClient
 
-LATE_S = 60.0
-"""How long an answer is waited for; a minion that takes longer is as good as silent."""
-PATIENCE_S, MOST_PATIENCE_S = 1.0, 10.0
-"""How much later each question comes, for each one that is open: questions must not be what keeps a minion busy."""
+LATE_S = 600.0
+"""How long a question is remembered."""
+PATIENCE_S, MOST_PATIENCE_S = 1.0, 30.0
+"""How long a question is left alone; twice as long for each one that is open, up to a bound."""
 
 
 class Question(NamedTuple):
@@ -31,22 +32,30 @@ class Question(NamedTuple):
 
 
 class Pings:
-    """Asks minions, and remembers for a minute what it asked. May be used from many threads."""
+    """Asks minions, and remembers what it asked. May be used from many threads."""
 
     def __init__(self, client: SaltClient, clock: Callable[[], float] = time.time) -> None:
         self._client, self._clock = client, clock
         self._open: dict[str, list[Question]] = {}
+        self._connected: set[str] = set()
         self._lock = threading.Lock()
 
     def answering(self, since: Mapping[str, float], timeout_s: float) -> set[str]:
         """Return those of the nodes that answered a question asked at ``since[node]`` or later, late or now."""
-        late = {node for node, at in since.items() if self._answered(node, at)}
-        missing = {node for node in since.keys() - late if self._is_due(node, since[node])}
-        found = late | self._ask(missing, timeout_s) if missing else late
+        asked = {node: self._asked(node, at) for node, at in since.items()}
+        late = {node for node, questions in asked.items() if self._answered(node, questions)}
+        due = {node for node in since.keys() - late if self._is_due(node, asked[node])}
+        found = late | self._ask(due, timeout_s) if due else late
         with self._lock:
             for node in found:
                 self._open.pop(node, None)
+            self._connected -= found
         return found
+
+    def connected(self, nodes: Iterable[str]) -> None:
+        """Ask these minions once more when next they matter: they connected anew, and may have missed a question."""
+        with self._lock:
+            self._connected.update(node for node in nodes if node in self._open)
 
     def _ask(self, nodes: set[str], timeout_s: float) -> set[str]:
         def begun(jid: str) -> None:
@@ -66,22 +75,23 @@ class Pings:
                 for node, asked in self._open.items()
             }
             self._open = {node: asked for node, asked in recent.items() if asked}
+            self._connected.difference_update(nodes)
             for node in nodes:
                 self._open.setdefault(node, []).append(Question(now, jid))
 
-    def _is_due(self, node: str, since: float) -> bool:
-        now = self._clock()
+    def _asked(self, node: str, since: float) -> list[Question]:
+        from_then = max(since, self._clock() - LATE_S)
         with self._lock:
-            asked = [
-                one.at for one in self._open.get(node, ()) if one.at >= max(since, now - LATE_S)
-            ]
-        return not asked or now - asked[-1] >= min(PATIENCE_S * len(asked), MOST_PATIENCE_S)
+            return [one for one in self._open.get(node, ()) if one.at >= from_then]
 
-    def _answered(self, node: str, since: float) -> bool:
-        with self._lock:
-            asked = [one.jid for one in self._open.get(node, ()) if one.at >= since]
-        return any(self._said_yes(jid, node) for jid in asked)
+    def _is_due(self, node: str, asked: list[Question]) -> bool:
+        if not asked or node in self._connected:
+            return True
+        pause_s = min(PATIENCE_S * 2 ** (len(asked) - 1), MOST_PATIENCE_S)
+        return self._clock() - asked[-1].at >= pause_s
 
-    def _said_yes(self, jid: str, node: str) -> bool:
-        said = self._client.returns.of(jid, [node]).get(node, {})
-        return said.get("return") is True and not said.get("retcode")
+    def _answered(self, node: str, asked: list[Question]) -> bool:
+        returned = [self._client.returns.of(one.jid, [node]).get(node, {}) for one in asked]
+        return any(
+            ret.get("return") is True and ret.get("retcode") in {None, 0} for ret in returned
+        )

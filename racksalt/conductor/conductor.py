@@ -131,9 +131,11 @@ class Conductor:
             self.poke("jobs")
 
     def connected(self, nodes: Sequence[str]) -> None:
-        """Ask the agents of these nodes for their jobs soon: something said that they connected anew."""
+        """Ask the agents of these nodes soon: something said that they connected anew."""
         if self._jobs is not None and nodes:
             self._jobs.back(nodes)
+            for jobs in self.world.jobs.values():
+                jobs.connected(nodes)
 
     def signed_in(self, nodes: Sequence[str]) -> None:
         """Check the waiting keys of these nodes now: something said that they signed in."""

@@ -197,6 +197,10 @@ class Jobs(Protocol):
         """
         ...
 
+    def connected(self, nodes: Iterable[str]) -> None:
+        """Take a hint, which may be forged: these agents connected anew and may have missed what they were asked."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinionKey:

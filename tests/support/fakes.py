@@ -130,6 +130,9 @@ class FakeJobs:
             for jid, node in wanted
         }
 
+    def connected(self, nodes):
+        """Miss no question."""
+
     def answering(self, since, timeout_s):
         """Return who answers."""
         return since.keys() & self.up

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from racksalt.adapters.salt_pings import LATE_S, Pings
+from racksalt.adapters.salt_pings import LATE_S, MOST_PATIENCE_S, Pings
 from racksalt.model.errors import AgentUnreachableError, NotFoundError
 
 
@@ -91,31 +91,48 @@ def test_only_yes_is_an_answer(pings, client, value, retcode):
     assert pings.answering({"n1": 90}, 2) == set()
 
 
-def test_a_minion_is_not_kept_busy_with_questions(pings, client, now):
-    """The more of them are open, the longer it is left alone; where none is open, it is asked at once."""
+def asked_at(pings, client, now, steps):
+    """Return when the minion was asked while somebody wanted to know each half second."""
     asked = []
-    for _ in range(600):
+    for _ in range(steps):
         before = client.count
         pings.answering({"n1": 90}, 2)
         asked += [now[0]] if client.count > before else []
         now[0] += 0.5
+    return asked
+
+
+def test_a_minion_is_not_kept_busy_with_questions(pings, client, now):
+    """Each question that is open doubles the time until the next, up to half a minute."""
+    asked = asked_at(pings, client, now, 600)
     pauses = [later - earlier for earlier, later in pairwise(asked)]
-    assert pauses[:4] == [1, 2, 3, 4]
-    assert max(pauses) == 10
-    assert min(pauses[10:]) >= 5
-    client.answer(client.count, "n1")
+    assert pauses[:5] == [1, 2, 4, 8, 16]
+    assert set(pauses[5:]) == {MOST_PATIENCE_S}
+
+
+def test_who_answered_is_asked_at_once_when_next_it_matters(pings, client, now):
+    """The answer closes all that was open."""
+    asked_at(pings, client, now, 60)
+    client.answer(2, "n1")
     assert pings.answering({"n1": 90}, 2) == {"n1"}
-    count = client.count
-    pings.answering({"n1": 90}, 2)
-    assert client.count == count + 1
+    assert asked_at(pings, client, now, 1) == [now[0] - 0.5]
+
+
+def test_who_connected_anew_is_asked_once_more_at_once(pings, client, now):
+    """What was asked while it was away is lost; but the same hint again and again asks no more than once each."""
+    asked_at(pings, client, now, 60)
+    pings.connected(["n1", "n2"])
+    pings.connected(["n1"])
+    assert len(asked_at(pings, client, now, 20)) == 1
+    assert pings._connected == set()
 
 
 def test_questions_are_forgotten(pings, client, now):
-    """An answer after a minute is none, and what is remembered does not grow."""
-    for _ in range(50):
+    """An answer after ten minutes is none, and what is remembered does not grow."""
+    for _ in range(100):
         pings.answering({"n1": 90}, 2)
-        now[0] += LATE_S / 2
-    assert len(pings._open["n1"]) == 2
+        now[0] += MOST_PATIENCE_S
+    assert len(pings._open["n1"]) == LATE_S / MOST_PATIENCE_S
     client.answer(1, "n1")
     assert pings.answering({"n1": 90}, 2) == set()
 
