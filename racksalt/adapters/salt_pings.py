@@ -87,11 +87,9 @@ class Pings:
     def _is_due(self, node: str, asked: list[Question]) -> bool:
         if not asked or node in self._connected:
             return True
-        pause_s = min(PATIENCE_S * 2 ** (len(asked) - 1), MOST_PATIENCE_S)
+        pause_s = min(PATIENCE_S * 2.0 ** (len(asked) - 1), MOST_PATIENCE_S)
         return self._clock() - asked[-1].at >= pause_s
 
     def _answered(self, node: str, asked: list[Question]) -> bool:
         returned = [self._client.returns.of(one.jid, [node]).get(node, {}) for one in asked]
-        return any(
-            ret.get("return") is True and ret.get("retcode") in {None, 0} for ret in returned
-        )
+        return any(ret.get("return") is True and not ret.get("retcode") for ret in returned)
