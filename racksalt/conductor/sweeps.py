@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -28,8 +28,9 @@ AWAY_S = 15.0
 """Between two looks at deadlines that are further apart, this machine slept (or its clock was set)."""
 FULL_SWEEP_S = 5.0
 """How long hints about single jobs may put off a look at all of them."""
-SILENT_SHARE = 0.75
-"""A silent agent is asked again after the rest of the time after which a job counts as overdue."""
+SILENT_SHARE, MOST_SHARES = 0.25, 8.0
+"""A silent agent is asked again after this share of the time after which a job counts as overdue, then after twice as
+long each time, up to a bound: on a slow machine questions must not be what keeps the job from its end."""
 BACK_S = 2.0
 """How old a job must be before an agent that came back is asked for it."""
 ASKED_S = 10.0
@@ -109,6 +110,7 @@ class JobSweep:
     def __init__(self, store: Store, world: World, tell: Tell, lost_s: float) -> None:
         self.store, self.world, self.tell, self.lost_s = store, world, tell, lost_s
         self._asked: dict[str, float] = {}
+        self._silent: Counter[str] = Counter()
         self._hinted: deque[str] = deque()
         self._back: set[str] = set()
         self._full_at = 0.0
@@ -134,6 +136,7 @@ class JobSweep:
         self._look(running)
         known = {node.job for node in running}
         self._asked = {jid: at for jid, at in list(self._asked.items()) if jid in known}
+        self._silent = Counter({jid: n for jid, n in list(self._silent.items()) if jid in known})
 
     def _look(self, running: Sequence[Node]) -> None:
         agents: dict[str, list[Node]] = {}
@@ -176,8 +179,8 @@ class JobSweep:
             wanted = {(str(node.job), node.id): node for node in nodes}
             outcomes = jobs.outcomes(list(wanted), ASKED_S)
             now = self.world.clock()
-            silent = [jid for jid, node in wanted if (jid, node) not in outcomes]
-            self._asked.update(dict.fromkeys(silent, now - self.lost_s * SILENT_SHARE))
+            for jid, node in wanted:
+                self._heard(jid, now, (jid, node) in outcomes)
             finished = [pair for pair, outcome in outcomes.items() if outcome == "finished"]
             self.tell([self._result(result) for result in jobs.results(finished)])
             self.tell(
@@ -187,6 +190,15 @@ class JobSweep:
             log.warning("agents cannot be asked for their jobs: %s", error)
         except Exception:
             log.exception("agents could not be asked for their jobs")
+
+    def _heard(self, jid: str, now: float, answered: bool) -> None:
+        """Note when the agent of a job is to be asked next."""
+        if answered:
+            self._silent.pop(jid, None)
+            return
+        shares = min(SILENT_SHARE * 2.0 ** self._silent[jid], MOST_SHARES)
+        self._silent[jid] += 1
+        self._asked[jid] = now - self.lost_s + self.lost_s * shares
 
     def _result(self, result: JobResult) -> Event:
         return job_event(result, self.world.clock())

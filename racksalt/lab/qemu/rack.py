@@ -28,7 +28,7 @@ PACE = {
     "agent_poll_s": 3.0,
     "keys_sweep_s": 2.0,
     "jobs_sweep_s": 2.0,
-    "job_lost_s": 30.0,
+    "job_lost_s": 90.0,
     "power_sweep_s": 10.0,
     "start_grace_s": 30.0,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -146,6 +147,26 @@ def test_a_silent_agent_is_asked_again_sooner(sqlite_store, world, told):
     sweep()
     wait_for(lambda: len(asked) == 2)
     assert told == []
+
+
+def test_an_agent_that_stays_silent_is_asked_ever_less_often(sqlite_store, world, told):
+    """On a slow machine questions would keep the job from its end; an answer makes it as before."""
+    fill(sqlite_store, running("n1", job_since=NOW - 100))
+    asked, answer = [], {}
+    world.jobs.outcomes = lambda pairs, timeout_s: asked.append(world.clock.now - NOW) or answer
+    sweep = JobSweep(sqlite_store, world.ports, tell(told), 20)
+    sweep._pool.submit = lambda function, *arguments: function(*arguments)
+    for _ in range(700):
+        sweep()
+        world.clock.pass_(1)
+    pauses = [later - earlier for earlier, later in pairwise(asked)]
+    assert pauses[:6] == [5, 10, 20, 40, 80, 160]
+    assert set(pauses[6:]) == {160}
+    answer[(JID, "n1")] = "running"
+    for _ in range(400):
+        sweep()
+        world.clock.pass_(1)
+    assert asked[-1] - asked[-2] == 20
 
 
 def test_an_agent_that_came_back_is_asked_at_once(sqlite_store, world, told):
