@@ -10,13 +10,13 @@ from tests.support.trial import Trial
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.daemons,
-    pytest.mark.timeout(1800),
+    pytest.mark.timeout(3000),
     # What Salt's client leaves open when a master that is just starting does not answer.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 NODE = "q1"
-INSTALL_S = 1500
+INSTALL_S = 2400
 
 
 @pytest.fixture(scope="module")

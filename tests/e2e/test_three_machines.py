@@ -19,7 +19,7 @@ from tests.support.trial import Trial
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.daemons,
-    pytest.mark.timeout(2400),
+    pytest.mark.timeout(3000),
     # What Salt's client leaves open when a master that is just starting does not answer.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -27,7 +27,7 @@ pytestmark = [
 BIOS, RAID, UEFI = "q1", "q2", "q3"
 ALL = (BIOS, RAID, UEFI)
 VICTIM = "q4"
-INSTALL_S, REBOOT_S = 1800, 420
+INSTALL_S, REBOOT_S = 2400, 600
 
 
 DATA = {
