@@ -20,6 +20,7 @@ from racksalt.lab.qemu.spec import Spec
 
 IMAGES = Path(os.environ.get("RACKSALT_E2E_IMAGES", "/var/cache/racksalt/e2e/images"))
 POLL_S = 1.0
+ANSWER_S = 120
 
 
 class Trial:
@@ -127,8 +128,8 @@ class Trial:
         }
 
     def salt(self, target: str, *words: str) -> dict:
-        """Return what ``salt TARGET …`` answers."""
-        return self.rack.salt(target, *words)
+        """Return what ``salt TARGET …`` answers; a translated machine that is busy takes its time."""
+        return self.rack.salt(target, *words, timeout_s=ANSWER_S)
 
     def inside(self, node: str, command: str) -> str:
         """Return what a command prints on a node; Salt carries it there."""
