@@ -62,6 +62,12 @@ def test_only_uefi_machines_have_flash_and_firmware_that_boots_from_the_network_
     assert _devices(uefi)["nic0"]["romfile"] == ""
 
 
+def test_a_machine_that_finds_nothing_to_boot_begins_again():
+    """As servers do; without it one lost DHCP answer would leave it at a dead prompt."""
+    bios = _command("bios")
+    assert bios[bios.index("-boot") + 1] == "reboot-timeout=5000"
+
+
 def test_smbios_says_only_what_the_machine_has():
     """An empty UUID or serial is left to QEMU instead of being told as empty."""
     told = next(word for word in _command() if word.startswith("type=1"))
