@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 LATE_S = 600.0
 """How long a question is remembered."""
 PATIENCE_S, MOST_PATIENCE_S = 1.0, 30.0
-"""How long a question is left alone; three times as long for each one more that is open, up to a bound."""
+"""How long a question is left alone; half as long again for each one more that is open, up to a bound.
+
+The first ones come quickly: a minion whose master was away for a moment misses some while it connects again.
+"""
 
 
 class Question(NamedTuple):
@@ -87,7 +90,7 @@ class Pings:
     def _is_due(self, node: str, asked: list[Question]) -> bool:
         if not asked or node in self._connected:
             return True
-        pause_s = min(PATIENCE_S * 3.0 ** (len(asked) - 1), MOST_PATIENCE_S)
+        pause_s = min(PATIENCE_S * 1.5 ** (len(asked) - 1), MOST_PATIENCE_S)
         return self._clock() - asked[-1].at >= pause_s
 
     def _answered(self, node: str, asked: list[Question]) -> bool:
