@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 
 LATE_S = 600.0
 """How long a question is remembered."""
+AT_WILL = 6
+"""How many questions may be open before they come less often: a minion misses some while it connects again."""
 PATIENCE_S, MOST_PATIENCE_S = 1.0, 30.0
-"""How long a question is left alone; half as long again for each one more that is open, up to a bound.
-
-The first ones come quickly: a minion whose master was away for a moment misses some while it connects again.
-"""
+"""How long a question is left alone then; twice as long for each one more, up to a bound."""
 
 
 class Question(NamedTuple):
@@ -88,9 +87,9 @@ class Pings:
             return [one for one in self._open.get(node, ()) if one.at >= from_then]
 
     def _is_due(self, node: str, asked: list[Question]) -> bool:
-        if not asked or node in self._connected:
+        if len(asked) < AT_WILL or node in self._connected:
             return True
-        pause_s = min(PATIENCE_S * 1.5 ** (len(asked) - 1), MOST_PATIENCE_S)
+        pause_s = min(PATIENCE_S * 2.0 ** (len(asked) - AT_WILL + 1), MOST_PATIENCE_S)
         return self._clock() - asked[-1].at >= pause_s
 
     def _answered(self, node: str, asked: list[Question]) -> bool:

@@ -28,12 +28,12 @@ AWAY_S = 15.0
 """Between two looks at deadlines that are further apart, this machine slept (or its clock was set)."""
 FULL_SWEEP_S = 5.0
 """How long hints about single jobs may put off a look at all of them."""
-SILENT_SHARE, MOST_SHARES = 0.25, 8.0
-"""A silent agent is asked again after this share of the time after which a job counts as overdue, then after twice as
-long each time, up to a bound: on a slow machine questions must not be what keeps the job from its end."""
+SILENT_SHARE, MOST_SHARES, AT_FIRST = 0.25, 8.0, 4
+"""A silent agent is asked again after this share of the time after which a job counts as overdue; after the first few
+times, twice as long each time, up to a bound: on a slow machine questions must not keep the job from its end."""
 BACK_S = 2.0
 """How old a job must be before an agent that came back is asked for it."""
-ASKED_S = 10.0
+ASKED_S = 5.0
 """How long agents are given to say what became of their jobs."""
 Tell = Callable[[Sequence[Event]], None]
 
@@ -196,7 +196,7 @@ class JobSweep:
         if answered:
             self._silent.pop(jid, None)
             return
-        shares = min(SILENT_SHARE * 2.0 ** self._silent[jid], MOST_SHARES)
+        shares = min(SILENT_SHARE * 2.0 ** max(0, self._silent[jid] - AT_FIRST + 1), MOST_SHARES)
         self._silent[jid] += 1
         self._asked[jid] = now - self.lost_s + self.lost_s * shares
 

@@ -160,8 +160,8 @@ def test_an_agent_that_stays_silent_is_asked_ever_less_often(sqlite_store, world
         sweep()
         world.clock.pass_(1)
     pauses = [later - earlier for earlier, later in pairwise(asked)]
-    assert pauses[:6] == [5, 10, 20, 40, 80, 160]
-    assert set(pauses[6:]) == {160}
+    assert pauses[:8] == [5, 5, 5, 5, 10, 20, 40, 80]
+    assert set(pauses[8:]) == {160}
     answer[(JID, "n1")] = "running"
     for _ in range(400):
         sweep()
