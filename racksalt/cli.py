@@ -316,7 +316,3 @@ def _fail(error: RacksaltError, more: dict[str, Any]) -> None:
     for problem in more.get("problems", ()):
         typer.echo(f"  {json.dumps(problem)}", err=True)
     sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -37,7 +37,7 @@ def put(path: Path, name: str, block: str) -> None:
 def main() -> int:
     """Run the demo once; change nothing if it fails."""
     ran = subprocess.run(
-        [sys.executable, "-m", "racksalt.cli", "demo", "--exit"],
+        [sys.executable, "-m", "racksalt", "demo", "--exit"],
         capture_output=True,
         text=True,
         cwd=ROOT,

@@ -18,6 +18,7 @@ import salt.utils.jid
 
 from racksalt.adapters.salt_client import SaltClient
 from racksalt.adapters.salt_pings import Pings
+from racksalt.adapters.salt_questions import Questions
 from racksalt.conductor.ports import JobRequest, JobResult, Outcome
 from racksalt.model.errors import InvalidInputError, NotFoundError, RacksaltError
 
@@ -40,6 +41,7 @@ class SaltJobs:
     def __init__(self, opts: Opts) -> None:
         self._client = SaltClient(opts)
         self._pings = Pings(self._client)
+        self._open = Questions()
         self._opts = opts
 
     def submit(self, requests: Sequence[JobRequest]) -> None:
@@ -86,7 +88,8 @@ class SaltJobs:
     ) -> dict[tuple[str, str], Outcome]:
         """Ask the minions of these (jid, node) pairs in one publication; store the results that they kept.
 
-        A minion that does not answer in time is left out: silence proves nothing, the deadline decides.
+        A minion that does not answer in time is left out: silence proves nothing, the deadline decides. Its late answer
+        is found by the next call, which then does not ask it again.
         """
         found: dict[tuple[str, str], Outcome] = {
             (jid, node): "finished"
@@ -94,12 +97,10 @@ class SaltJobs:
             for node in self._client.returns.there(jid, nodes)
         }
         jids = {node: jid for jid, node in wanted if (jid, node) not in found}
-        if not jids:
-            return found
-        try:
-            said = self._client.ask(jids, "racksalt_stage.outcome", [jids], timeout_s)
-        except NotFoundError:
-            return found
+        said = self._late(jids)
+        unsaid = {node: jid for node, jid in jids.items() if node not in said}
+        said |= self._ask(unsaid, timeout_s) if unsaid else {}
+        self._open.answered((jids[node], node) for node in said)
         for node, answer in said.items():
             status = answer.get("status") if isinstance(answer, dict) else None
             if status == "finished" and isinstance(answer.get("return"), dict):
@@ -107,6 +108,27 @@ class SaltJobs:
                     found[jids[node], node] = "finished"
             elif isinstance(status, str) and status in _OUTCOMES:
                 found[jids[node], node] = _OUTCOMES[status]
+        return found
+
+    def _ask(self, jids: dict[str, str], timeout_s: float) -> dict[str, Any]:
+        """Return what the minions say of their jobs, given as {node: jid}."""
+
+        def begun(question: str) -> None:
+            self._open.note([(jid, node) for node, jid in jids.items()], question)
+
+        try:
+            return self._client.ask(jids, "racksalt_stage.outcome", [jids], timeout_s, begun)
+        except NotFoundError:
+            return {}
+
+    def _late(self, jids: dict[str, str]) -> dict[str, Any]:
+        """Return what minions said too late, by the newest answer of each."""
+        found = {}
+        for node, jid in jids.items():
+            for question in self._open.about((jid, node)):
+                ret = self._client.returns.of(question.jid, [node]).get(node)
+                if ret is not None and not ret.get("retcode"):
+                    found[node] = ret.get("return")
         return found
 
     def answering(self, since: Mapping[str, float], timeout_s: float) -> set[str]:

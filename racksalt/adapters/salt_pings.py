@@ -1,16 +1,15 @@
 """Which minions answer? One that is slow answers the question of a moment ago: that counts, too.
 
-A minion on a loaded machine may take longer for each answer than anybody wants to wait at a time. Its return is in the
-job cache all the same, under the id of the question. And each question is a process on that machine: asked too often, a
-slow minion answers none of them any more.
+Each question is a process on the minion's machine: asked too often, a slow one answers none of them any more.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from racksalt.adapters.salt_questions import Question, Questions
 from racksalt.model.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -18,19 +17,10 @@ if TYPE_CHECKING:
 
     from racksalt.adapters.salt_client import SaltClient
 
-LATE_S = 600.0
-"""How long a question is remembered."""
 AT_WILL = 6
 """How many questions may be open before they come less often: a minion misses some while it connects again."""
 PATIENCE_S, MOST_PATIENCE_S = 1.0, 30.0
 """How long a question is left alone then; twice as long for each one more, up to a bound."""
-
-
-class Question(NamedTuple):
-    """A ``test.ping`` that was published: when, and under which job id."""
-
-    at: float
-    jid: str
 
 
 class Pings:
@@ -38,19 +28,18 @@ class Pings:
 
     def __init__(self, client: SaltClient, clock: Callable[[], float] = time.time) -> None:
         self._client, self._clock = client, clock
-        self._open: dict[str, list[Question]] = {}
+        self._open = Questions(clock)
         self._connected: set[str] = set()
         self._lock = threading.Lock()
 
     def answering(self, since: Mapping[str, float], timeout_s: float) -> set[str]:
         """Return those of the nodes that answered a question asked at ``since[node]`` or later, late or now."""
-        asked = {node: self._asked(node, at) for node, at in since.items()}
+        asked = {node: self._open.about(node, at) for node, at in since.items()}
         late = {node for node, questions in asked.items() if self._answered(node, questions)}
         due = {node for node in since.keys() - late if self._is_due(node, asked[node])}
         found = late | self._ask(due, timeout_s) if due else late
+        self._open.answered(found)
         with self._lock:
-            for node in found:
-                self._open.pop(node, None)
             self._connected -= found
         return found
 
@@ -70,21 +59,9 @@ class Pings:
         return {node for node, answer in said.items() if answer is True}
 
     def _note(self, nodes: Iterable[str], jid: str) -> None:
-        now = self._clock()
         with self._lock:
-            recent = {
-                node: [one for one in asked if now - one.at < LATE_S]
-                for node, asked in self._open.items()
-            }
-            self._open = {node: asked for node, asked in recent.items() if asked}
             self._connected.difference_update(nodes)
-            for node in nodes:
-                self._open.setdefault(node, []).append(Question(now, jid))
-
-    def _asked(self, node: str, since: float) -> list[Question]:
-        from_then = max(since, self._clock() - LATE_S)
-        with self._lock:
-            return [one for one in self._open.get(node, ()) if one.at >= from_then]
+        self._open.note(nodes, jid)
 
     def _is_due(self, node: str, asked: list[Question]) -> bool:
         if len(asked) < AT_WILL or node in self._connected:

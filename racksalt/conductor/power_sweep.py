@@ -168,7 +168,7 @@ class PowerSweep:
         except BmcError as error:
             log.info("power of %s is not known for sure: %s", node.id, error)
             return False
-        if again != seen:
+        if again != seen and not self._is_ours(node):
             self._caught[node.id] += 1
             log.warning("the BMC of %s says %s and %s in turn: not believed", node.id, seen, again)
         return again == seen

@@ -143,7 +143,7 @@ def topology(racks: int) -> dict[str, Any]:
 
 def start_server(installation: Installation, *extra: str) -> Child:
     """Start ``racksalt serve``; the caller waits for it with `Child.wait_until`."""
-    program = [sys.executable, "-m", "racksalt.cli", "serve", *extra]
+    program = [sys.executable, "-m", "racksalt", "serve", *extra]
     environment = installation.environment()
     return Child(
         "racksalt serve", program, installation.logs / "serve.log", environment=environment

@@ -26,6 +26,7 @@ import salt.crypt
 import salt.utils.crypt
 import salt.utils.yaml
 
+from racksalt.lab.entry_points import keep_entry_points
 from racksalt.model.errors import AgentUnreachableError
 from racksalt.share import share_dir
 
@@ -49,6 +50,11 @@ def shipped_config() -> dict[str, Any]:
     config: dict[str, Any] = salt.utils.yaml.safe_load(text)
     config["module_dirs"] = [str(share_dir("salt"))]
     config["file_roots"] = {"base": [str(share_dir("salt")), str(share_dir("states"))]}
+    config["reactor"] = [
+        {tag: [str(share_dir("salt") / "reactor" / Path(file).name) for file in files]}
+        for reaction in config["reactor"]
+        for tag, files in reaction.items()
+    ]
     return config
 
 
@@ -247,6 +253,7 @@ def guard(conf: str) -> None:
         sys.argv = ["salt-master", "-c", conf]
         import salt.scripts
 
+        keep_entry_points()
         salt.scripts.salt_master()
         os._exit(0)
     _wait(pid, read)

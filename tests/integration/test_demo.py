@@ -15,7 +15,7 @@ import pytest
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.daemons, pytest.mark.slow, pytest.mark.timeout(400)]
-DEMO = [sys.executable, "-m", "racksalt.cli", "demo"]
+DEMO = [sys.executable, "-m", "racksalt", "demo"]
 ROOT = re.compile(r"below (/\S+)")
 
 

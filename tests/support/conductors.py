@@ -54,10 +54,17 @@ def point_bmcs(store, names, address):
 
 
 def unseen_actions(log):
-    """Return the power actions that the same conductor did not precede by a look."""
-    last, bad = {}, []
+    """Return the power actions before which the same conductor did not look, after the last action of anybody.
+
+    What other conductors look at in between changes nothing: their sweeps read, and act on nothing.
+    """
+    seen_by, bad = {}, []
     for node, what, caller in log:
-        if what in ("on", "off") and last.get(node) not in ((caller, "observe"), (caller, "boot")):
-            bad.append((node, what, caller))
-        last[node] = (caller, what)
+        lookers = seen_by.setdefault(node, set())
+        if what == "observe":
+            lookers.add(caller)
+        elif what in ("on", "off"):
+            if caller not in lookers:
+                bad.append((node, what, caller))
+            lookers.clear()
     return bad

@@ -148,7 +148,7 @@ class DhcpLab:
         """Start the service and wait until it serves."""
         with (self.root / "log").open("ab") as log:
             self.service = subprocess.Popen(
-                [*self.at(self.server), sys.executable, "-m", "racksalt.cli", "serve-dhcp"],
+                [*self.at(self.server), sys.executable, "-m", "racksalt", "serve-dhcp"],
                 env={**os.environ, "RACKSALT_SETTINGS": str(self.settings_file), "PATH": PATH},
                 stdout=log,
                 stderr=log,
@@ -176,7 +176,7 @@ class DhcpLab:
     def run(self, *arguments):
         """Run the command line in the server's namespace; return status and text."""
         done = subprocess.run(
-            [*self.at(self.server), sys.executable, "-m", "racksalt.cli", *arguments],
+            [*self.at(self.server), sys.executable, "-m", "racksalt", *arguments],
             env={**os.environ, "RACKSALT_SETTINGS": str(self.settings_file), "PATH": PATH},
             capture_output=True,
             text=True,

@@ -11,9 +11,10 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Share:
-    """How much of the machine's work since the start was for processes that work in ``root``.
+    """How much of the machine's work since the start was for what was started in ``root``.
 
-    A limit in seconds holds for a machine of its own; where other programs run, it is longer in proportion.
+    A limit in seconds holds for a machine of its own; where other programs run, it is longer in proportion. Whatever
+    is in the session of a process that works in ``root`` belongs to it: daemons change their folder.
     """
 
     def __init__(self, root):
@@ -34,14 +35,18 @@ class Share:
         return (user + nice + system + irq + softirq + steal) / _TICKS
 
     def _own_s(self):
-        total = 0
+        """Return the seconds of our processes and of children that ended (proc(5), /proc/PID/stat)."""
+        ours, ticks = set(), []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 with contextlib.suppress(OSError):
+                    text = (entry / "stat").read_text(encoding="utf-8", errors="replace")
+                    fields = text.rpartition(")")[2].split()
+                    session = int(fields[3])
+                    ticks.append((session, sum(map(int, fields[11:15]))))
                     if (entry / "cwd").readlink().is_relative_to(self.root):
-                        text = (entry / "stat").read_text(encoding="utf-8", errors="replace")
-                        total += sum(map(int, text.rpartition(")")[2].split()[11:13]))
-        return total / _TICKS
+                        ours.add(session)
+        return sum(used for session, used in ticks if session in ours) / _TICKS
 
 
 def wait_for(condition, timeout_s, every_s=0.05):

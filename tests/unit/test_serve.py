@@ -41,7 +41,7 @@ def test_both_apis_answer_and_end_when_told(home, number):
     boot, graphql = free_ports(2)
     home.change(boot_api=BootApi(port=boot), graphql=GraphqlApi(port=graphql))
     process = subprocess.Popen(
-        [sys.executable, "-m", "racksalt.cli", "--settings", home.settings_file, "serve"]
+        [sys.executable, "-m", "racksalt", "--settings", home.settings_file, "serve"]
     )
     try:
         health = json.loads(_wait(f"http://127.0.0.1:{boot}/healthz", process))

@@ -144,7 +144,7 @@ class QemuRack(Rack):
 
     def _start_boot_services(self) -> Child:
         """Start DHCP, TFTP and DNS."""
-        program = [sys.executable, "-m", "racksalt.cli", "serve-dhcp"]
+        program = [sys.executable, "-m", "racksalt", "serve-dhcp"]
         installation = self.installation
         log = installation.logs / "dhcp.log"
         return Child("serve-dhcp", program, log, environment=installation.environment())

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from racksalt.adapters.salt_pings import AT_WILL, LATE_S, MOST_PATIENCE_S, Pings
+from racksalt.adapters.salt_pings import AT_WILL, MOST_PATIENCE_S, Pings
+from racksalt.adapters.salt_questions import LATE_S
 from racksalt.model.errors import AgentUnreachableError, NotFoundError
 
 
@@ -132,7 +133,7 @@ def test_questions_are_forgotten(pings, client, now):
     for _ in range(100):
         pings.answering({"n1": 90}, 2)
         now[0] += MOST_PATIENCE_S
-    assert len(pings._open["n1"]) == LATE_S / MOST_PATIENCE_S
+    assert len(pings._open._open["n1"]) == LATE_S / MOST_PATIENCE_S
     client.answer(1, "n1")
     assert pings.answering({"n1": 90}, 2) == set()
 
