@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MESSAGE_CHARS = 400
+FRESH_S = 4.0
+"""How long a question about a job is left alone: on a busy machine another one would only delay the answer."""
 _JID = re.compile(r"[0-9]{20}")
 _TORN_AFTER_S = 5.0
 _OUTCOMES: dict[str, Outcome] = {"running": "running", "unknown": "lost"}
@@ -41,7 +43,7 @@ class SaltJobs:
     def __init__(self, opts: Opts) -> None:
         self._client = SaltClient(opts)
         self._pings = Pings(self._client)
-        self._open = Questions()
+        self._open, self._anew = Questions[tuple[str, str]](), set[str]()
         self._opts = opts
 
     def submit(self, requests: Sequence[JobRequest]) -> None:
@@ -89,7 +91,7 @@ class SaltJobs:
         """Ask the minions of these (jid, node) pairs in one publication; store the results that they kept.
 
         A minion that does not answer in time is left out: silence proves nothing, the deadline decides. Its late answer
-        is found by the next call, which then does not ask it again.
+        is found by a later call. It is asked again when it connected anew, or after FRESH_S.
         """
         found: dict[tuple[str, str], Outcome] = {
             (jid, node): "finished"
@@ -98,8 +100,8 @@ class SaltJobs:
         }
         jids = {node: jid for jid, node in wanted if (jid, node) not in found}
         said = self._late(jids)
-        unsaid = {node: jid for node, jid in jids.items() if node not in said}
-        said |= self._ask(unsaid, timeout_s) if unsaid else {}
+        due = {n: jid for n, jid in jids.items() if n not in said and self._is_due(jid, n)}
+        said |= self._ask(due, timeout_s) if due else {}
         self._open.answered((jids[node], node) for node in said)
         for node, answer in said.items():
             status = answer.get("status") if isinstance(answer, dict) else None
@@ -114,12 +116,18 @@ class SaltJobs:
         """Return what the minions say of their jobs, given as {node: jid}."""
 
         def begun(question: str) -> None:
+            self._anew.difference_update(jids)
             self._open.note([(jid, node) for node, jid in jids.items()], question)
 
         try:
             return self._client.ask(jids, "racksalt_stage.outcome", [jids], timeout_s, begun)
         except NotFoundError:
             return {}
+
+    def _is_due(self, jid: str, node: str) -> bool:
+        """Say whether there is a reason to ask this minion about its job again."""
+        fresh = self._open.about((jid, node), self._open.clock() - FRESH_S)
+        return node in self._anew or not fresh
 
     def _late(self, jids: dict[str, str]) -> dict[str, Any]:
         """Return what minions said too late, by the newest answer of each."""
@@ -137,7 +145,9 @@ class SaltJobs:
 
     def connected(self, nodes: Iterable[str]) -> None:
         """Ask these minions anew when next they matter."""
-        self._pings.connected(nodes)
+        names = set(nodes)
+        self._pings.connected(names)
+        self._anew |= names.intersection(node for _, node in self._open.abouts())
 
     def _take_over(self, jid: str, node: str, ret: dict[str, Any]) -> bool:
         """Store a result that the minion kept; say whether it is stored now.

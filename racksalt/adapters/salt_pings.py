@@ -28,7 +28,7 @@ class Pings:
 
     def __init__(self, client: SaltClient, clock: Callable[[], float] = time.time) -> None:
         self._client, self._clock = client, clock
-        self._open = Questions(clock)
+        self._open = Questions[str](clock)
         self._connected: set[str] = set()
         self._lock = threading.Lock()
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
+    from collections.abc import Callable, Iterable
+
+About = TypeVar("About", bound=Hashable)
 
 LATE_S = 600.0
 """How long a question is remembered."""
@@ -24,19 +27,24 @@ class Question(NamedTuple):
     jid: str
 
 
-class Questions:
+class Questions(Generic[About]):
     """The open questions by what they are about. May be used from many threads."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
-        self._open: dict[Hashable, list[Question]] = {}
+        self._open: dict[About, list[Question]] = {}
         self._lock = threading.Lock()
 
-    def __contains__(self, about: Hashable) -> bool:
+    def __contains__(self, about: About) -> bool:
         with self._lock:
             return about in self._open
 
-    def note(self, abouts: Iterable[Hashable], jid: str) -> None:
+    def abouts(self) -> list[About]:
+        """Return what there are open questions about."""
+        with self._lock:
+            return list(self._open)
+
+    def note(self, abouts: Iterable[About], jid: str) -> None:
         """Remember a question that was just published; forget those that are too old."""
         now = self.clock()
         with self._lock:
@@ -48,13 +56,13 @@ class Questions:
             for about in abouts:
                 self._open.setdefault(about, []).append(Question(now, jid))
 
-    def about(self, about: Hashable, since: float = 0.0) -> list[Question]:
+    def about(self, about: About, since: float = 0.0) -> list[Question]:
         """Return the open questions that were asked at ``since`` or later, the oldest first."""
         from_then = max(since, self.clock() - LATE_S)
         with self._lock:
             return [one for one in self._open.get(about, ()) if one.at >= from_then]
 
-    def answered(self, abouts: Iterable[Hashable]) -> None:
+    def answered(self, abouts: Iterable[About]) -> None:
         """Close all questions about these."""
         with self._lock:
             for about in abouts:

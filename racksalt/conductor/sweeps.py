@@ -33,8 +33,8 @@ SILENT_SHARE, MOST_SHARES, AT_FIRST = 0.25, 8.0, 4
 times, twice as long each time, up to a bound: on a slow machine questions must not keep the job from its end."""
 BACK_S = 2.0
 """How old a job must be before an agent that came back is asked for it."""
-ASKED_S = 5.0
-"""How long agents are given to say what became of their jobs."""
+ASKED_S = 1.5
+"""How long one look waits for what agents say of their jobs: who is slower is heard by a later one."""
 Tell = Callable[[Sequence[Event]], None]
 
 

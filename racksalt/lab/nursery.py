@@ -8,8 +8,8 @@
     {"exited": "n3#4", "status": -9}
 
 A fork saves the second of processor time that importing Salt costs each time, and shares its memory among all
-minions. Each minion is the unchanged ``salt.cli.daemons.Minion`` in its own process group. When the input ends (the
-lab is gone, however it died), every minion is killed; when this process dies, the kernel kills the minions.
+minions. Each minion is Salt's own (but see `salt_patches`), in its own process group. When the input ends (the lab is
+gone, however it died), every minion is killed; when this process dies, the kernel kills the minions.
 
 On computers of their own, minions would take no time from the master. Here they stand back for it: Linux shares the
 processors among sessions first (sched(7), autogroup), so all minions are in one session, and that is a nice one.
@@ -30,7 +30,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from racksalt.lab.entry_points import keep_entry_points
+from racksalt.lab.salt_patches import keep_entry_points, shield_sign_in
 
 _PR_SET_PDEATHSIG = 1
 _NICE = 10
@@ -155,6 +155,7 @@ def _load_salt() -> None:
     for name in _LOADED:
         importlib.import_module(name)
     keep_entry_points()
+    shield_sign_in()
     time.strptime("2000", "%Y")  # imports its locale part, which two threads must not do at once
     gc.collect()
     gc.freeze()

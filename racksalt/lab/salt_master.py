@@ -26,7 +26,7 @@ import salt.crypt
 import salt.utils.crypt
 import salt.utils.yaml
 
-from racksalt.lab.entry_points import keep_entry_points
+from racksalt.lab.salt_patches import keep_entry_points
 from racksalt.model.errors import AgentUnreachableError
 from racksalt.share import share_dir
 

@@ -11,20 +11,24 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Share:
-    """How much of the machine's work since the start was for what was started in ``root``.
+    """How much of the processors' work since the start was for the admin node in ``root``.
 
-    A limit in seconds holds for a machine of its own; where other programs run, it is longer in proportion. Whatever
-    is in the session of a process that works in ``root`` belongs to it: daemons change their folder.
+    A limit in seconds holds for an admin node that has its processors for itself. In a test it shares them with the
+    machines that it provisions, and perhaps with other programs; while they worked for those, its time stood still.
+    A session belongs to the admin node if one of its processes works in ``root``, unless one of them is the
+    `MACHINES`.
     """
+
+    MACHINES = b"racksalt.lab.nursery"
 
     def __init__(self, root):
         self.root = Path(root).resolve()
         self._busy, self._own = self._busy_s(), self._own_s()
 
-    def slower(self):
-        """Return by how much others slow this down: 1 when nobody else computes, 2 when they take half."""
-        busy, own = self._busy_s() - self._busy, self._own_s() - self._own
-        return max(1.0, busy / own) if own > 0 else 1.0
+    def of(self, seconds):
+        """Return how many of these seconds, all since the start, were the admin node's own."""
+        others = (self._busy_s() - self._busy) - (self._own_s() - self._own)
+        return seconds - max(0.0, others) / os.cpu_count()
 
     @staticmethod
     def _busy_s():
@@ -36,17 +40,19 @@ class Share:
 
     def _own_s(self):
         """Return the seconds of our processes and of children that ended (proc(5), /proc/PID/stat)."""
-        ours, ticks = set(), []
+        ours, theirs, used = set(), set(), []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 with contextlib.suppress(OSError):
                     text = (entry / "stat").read_text(encoding="utf-8", errors="replace")
                     fields = text.rpartition(")")[2].split()
                     session = int(fields[3])
-                    ticks.append((session, sum(map(int, fields[11:15]))))
+                    used.append((session, sum(map(int, fields[11:15]))))
                     if (entry / "cwd").readlink().is_relative_to(self.root):
                         ours.add(session)
-        return sum(used for session, used in ticks if session in ours) / _TICKS
+                    if self.MACHINES in (entry / "cmdline").read_bytes():
+                        theirs.add(session)
+        return sum(ticks for session, ticks in used if session in ours - theirs) / _TICKS
 
 
 def wait_for(condition, timeout_s, every_s=0.05):

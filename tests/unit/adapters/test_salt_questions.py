@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from racksalt.adapters.salt_jobs import SaltJobs
+from racksalt.adapters.salt_jobs import FRESH_S, SaltJobs
 from racksalt.adapters.salt_questions import LATE_S, Question, Questions
 
 JOB = "20261128170850000234"
@@ -69,28 +69,42 @@ class Client:
 
 
 @pytest.fixture
-def jobs():
+def jobs(now):
     """Jobs over such minions."""
     jobs = SaltJobs({})
-    jobs._client = Client()
+    jobs._client, jobs._open.clock = Client(), lambda: now[0]
     return jobs
 
 
-def test_what_a_minion_said_of_its_job_too_late_is_found_and_it_is_not_asked_again(jobs):
-    """One that does not know the job has lost it; the others are asked again."""
+def test_what_a_minion_said_of_its_job_too_late_is_found(jobs, now):
+    """One that does not know the job has lost it; the others are asked again, but not at once."""
     wanted = [(JOB, "n1"), (JOB, "n2")]
     assert jobs.outcomes(wanted, 5) == {}
     jobs._client.answer(1, "n1", "unknown")
     assert jobs.outcomes(wanted, 5) == {(JOB, "n1"): "lost"}
+    assert jobs._client.asked == [["n1", "n2"]]
+    now[0] += FRESH_S + 0.1
+    assert jobs.outcomes(wanted[1:], 5) == {}
     assert jobs._client.asked == [["n1", "n2"], ["n2"]]
 
 
-def test_a_late_answer_counts_once(jobs):
+def test_a_late_answer_counts_once(jobs, now):
     """The next question is a new one; a failed answer is none."""
     jobs.outcomes([(JOB, "n1")], 5)
     jobs._client.answer(1, "n1", "running")
     assert jobs.outcomes([(JOB, "n1")], 5) == {(JOB, "n1"): "running"}
     assert jobs.outcomes([(JOB, "n1")], 5) == {}
     jobs._client.answer(2, "n1", "running", retcode=1)
+    now[0] += FRESH_S + 0.1
     assert jobs.outcomes([(JOB, "n1")], 5) == {}
     assert len(jobs._client.asked) == 3
+
+
+def test_a_minion_that_connected_anew_is_asked_at_once(jobs):
+    """It may have missed the question; of others nothing is remembered."""
+    jobs.outcomes([(JOB, "n1")], 5)
+    jobs.connected(["n1", "n2"])
+    assert jobs._anew == {"n1"}
+    for _ in range(2):
+        jobs.outcomes([(JOB, "n1")], 5)
+    assert jobs._client.asked == [["n1"], ["n1"]]
