@@ -19,6 +19,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 MACHINES, KILLS = 20, 10
 MOVING_S, ANSWERING_S = 10.0, 3.0
+BY_THE_CLOCK = 1.5
+"""How many times the APIs' limit may pass by the clock, whatever the processors did for the machines meanwhile."""
 LONGEST_S = 420.0
 BUSY = {"commissioning", "installing", "enrolling"}
 
@@ -144,6 +146,7 @@ def test_the_apis_answer_within_three_seconds_of_their_start(rack):
             own = share.of(took)
             print(f"answering after {took} s, {own} s of its own")  # noqa: T201
             assert own <= ANSWERING_S, f"{took:.1f} s, {own:.1f} s of its own"
+            assert took <= BY_THE_CLOCK * ANSWERING_S
         states = {"ready"}
         done = wait_for(lambda: {s for n, s in states_of(app).items() if n in names} == states, 240)
         assert done is not None, states_of(app)
