@@ -18,7 +18,7 @@ def timestamp(at: float | None) -> str | None:
     if at is None:
         return None
     moment = datetime.fromtimestamp(at, tz=timezone.utc)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 @dataclass(slots=True, eq=False, repr=False)

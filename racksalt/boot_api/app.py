@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -21,9 +22,9 @@ from racksalt.boot_api.pxe import Pxe
 from racksalt.model.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from racksalt.boot_api.context import Limits
     from racksalt.bootstrap import App
@@ -54,17 +55,7 @@ def create_app(app: App, limits: Limits | None = None) -> Starlette:
 
 def application(context: Context) -> Starlette:
     """Return the application; ``context`` is closed when the application ends."""
-    nodes, pxe = Nodes(context), Pxe(context)
-    healthz, files = Health(context), Files(context)
-
-    async def script(request: Request) -> Response:
-        return await pxe(request)
-
-    async def images(request: Request) -> Response:
-        return await files(request)
-
-    async def health(request: Request) -> Response:
-        return await healthz(request)
+    nodes = Nodes(context)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -80,16 +71,28 @@ def application(context: Context) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/v1/boot/script", script, methods=["GET"]),
-            Route("/v1/nodes/{node}/reports", nodes.report, methods=["POST"]),
-            Route("/v1/nodes/{node}/parameters", nodes.parameters, methods=["GET"]),
-            Route("/v1/nodes/{node}/enrolment", nodes.enrolment, methods=["POST"]),
-            Route("/images/{path:path}", images, methods=["GET"]),
-            Route("/healthz", health, methods=["GET"]),
+            Route("/v1/boot/script", Endpoint(Pxe(context)), methods=["GET"]),
+            Route("/v1/nodes/{node}/reports", Endpoint(nodes.report), methods=["POST"]),
+            Route("/v1/nodes/{node}/parameters", Endpoint(nodes.parameters), methods=["GET"]),
+            Route("/v1/nodes/{node}/enrolment", Endpoint(nodes.enrolment), methods=["POST"]),
+            Route("/images/{path:path}", Endpoint(Files(context)), methods=["GET"]),
+            Route("/healthz", Endpoint(Health(context)), methods=["GET"]),
         ],
         lifespan=lifespan,
         exception_handlers={HTTPException: _http_error, Exception: _unexpected},
     )
+
+
+class Endpoint:
+    """A function from request to response, without the layers that Starlette lays around each of them."""
+
+    def __init__(self, serve: Callable[[Request], Awaitable[Response]]) -> None:
+        self._serve = serve
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        response = await self._serve(Request(scope, receive))
+        await response(scope, receive, send)
 
 
 class Health:

@@ -40,7 +40,7 @@ def settle(
     """
     book = _Book(tx, site, networks)
     ids = [node.id for node in nodes]
-    held, nics = addresses.held(tx, ids), addresses.nics(tx, ids)
+    held, nics = addresses.held(tx, ids), tx.nics(ids)
     found: dict[str, Outcome] = {}
     for node in nodes:
         mine = held.get(node.id, [])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
+from racksalt.conductor.answers import Answers
 from racksalt.conductor.certificates import Seal
 from racksalt.conductor.dispatch import Dispatcher
 from racksalt.conductor.enrolment import KeyCheck
@@ -56,6 +57,7 @@ class Conductor:
         )
         self._dispatcher: Dispatcher | None = None
         self._sweeps: dict[str, Sweep] = {}
+        self._answers: Answers | None = None
         self._pulse = 0
         self._published = 0
         self._marked = 0.0
@@ -68,7 +70,12 @@ class Conductor:
         Raises:
             StoreError: nothing was written; hand it in again.
         """
-        return await asyncio.wrap_future(self.writer.put(event))
+        loop = asyncio.get_running_loop()
+        if self._answers is None or self._answers.loop is not loop:
+            self._answers = Answers(loop)
+        answer = self._answers.expect()
+        self.writer.take(event, answer)
+        return await answer.future
 
     def handle_wait(self, event: Event, timeout_s: float = 30) -> Outcome:
         """Take in an event from synchronous code; return its outcome after the commit.

@@ -43,6 +43,9 @@ class Dispatcher:
         self._held: dict[tuple[str, str], deque[Task]] = {}
         self._mine: set[int] = set()
         self._lock = threading.Lock()
+        self._wanted: set[int] = set()
+        self._looked_at = float("-inf")
+        self._looking = threading.Lock()
 
     def leased(self, tasks: Sequence[Task]) -> None:
         """Take leased effects; returns at once."""
@@ -96,8 +99,7 @@ class Dispatcher:
         try:
             if now - since > STALE_S:
                 # It stood in the queue for long: what became void meanwhile must not be done.
-                ids = set(self.wanted([task.effect.id for task in tasks]))
-                tasks, void = _parted(tasks, ids)
+                tasks, void = _parted(tasks, self._still_wanted(now))
                 self._release(void)
             results = EFFECTS[name](self.world, tasks, now) if tasks else []
         except RacksaltError as error:
@@ -108,6 +110,13 @@ class Dispatcher:
             results = [_failed(task, f"{type(error).__name__}: {error}") for task in tasks]
         self._release(tasks)
         self.finished(results)
+
+    def _still_wanted(self, now: float) -> Collection[int]:
+        """Return which effects are still to be done: one look, not older than STALE_S, at all that are held here."""
+        with self._looking:
+            if not 0 <= now - self._looked_at <= STALE_S:
+                self._wanted, self._looked_at = set(self.wanted(self.held())), now
+            return self._wanted
 
     def _release(self, tasks: Sequence[Task]) -> None:
         held = []

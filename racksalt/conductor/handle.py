@@ -16,7 +16,7 @@ from racksalt.boot.identity import Known
 from racksalt.conductor import burn, placing
 from racksalt.conductor.addresses import RETIRED, entry, named, settle
 from racksalt.conductor.decide import LANES, Decision, decide
-from racksalt.conductor.records import write_inventory
+from racksalt.conductor.records import write_inventories
 from racksalt.conductor.twins import rivals
 from racksalt.conductor.view import Rules, View
 from racksalt.model.errors import IllegalEventError, NotFoundError, RacksaltError
@@ -222,9 +222,10 @@ def _write(batch: _Batch) -> None:
 
 
 def _record(batch: _Batch, names: Sequence[str]) -> None:
-    for name in names:
-        approved = batch.nodes[name].approved
-        write_inventory(batch.tx, name, batch.inventories[name], approved=approved, now=batch.now)
+    if names:
+        approved = {name for name in names if batch.nodes[name].approved}
+        found = {name: batch.inventories[name] for name in names}
+        write_inventories(batch.tx, found, approved, now=batch.now)
 
 
 def _place(batch: _Batch, names: Sequence[str]) -> None:

@@ -92,9 +92,9 @@ def place(
     if not site.switches:
         return
     racks = {rack.name: rack for rack in tx.all_of(Rack)}
-    known = tx.proposals(nodes)
+    known, nics = tx.proposals(nodes), tx.nics(nodes)
     for node in nodes.values():
-        found = propose(node.id, tx.nics(node.id), site.switches, now)
+        found = propose(node.id, nics.get(node.id, ()), site.switches, now)
         if found is None:
             continue
         found = (

@@ -1,8 +1,8 @@
-"""Writes what inventory found: hardware, NICs, disks and the lists of one node."""
+"""Writes what inventory found: hardware, NICs, disks and the lists of nodes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from racksalt.boot.identity import normalise_mac
@@ -40,29 +40,62 @@ NAME, MOST = 64, 512
 """How long a part's name may be, and how many parts of a kind a node may have."""
 
 
-def write_inventory(
-    tx: Transaction, node: str, found: Mapping[str, Any], *, approved: bool, now: float = 0.0
+def write_inventories(
+    tx: Transaction,
+    inventories: Mapping[str, Mapping[str, Any]],
+    approved: Collection[str],
+    *,
+    now: float = 0.0,
 ) -> None:
-    """Replace the node's hardware rows; a NIC whose MAC another node owns is left with its owner.
+    """Replace the nodes' hardware rows; a NIC whose MAC another node owns is left with its owner.
 
-    A node that nobody has approved gets no MAC by naming it and loses none by leaving it out: its
-    inventory is the word of a stranger, and the owner of a MAC has a say in who a machine is.
+    A node that is not ``approved`` gets no MAC by naming it and loses none by leaving it out: its inventory is
+    the word of a stranger, and the owner of a MAC has a say in who a machine is.
     """
+    nics = _nics(tx, {node: _told(node, found) for node, found in inventories.items()}, approved)
+    disks = [
+        _disk(node, number, item)
+        for node, found in inventories.items()
+        for number, item in enumerate(_items(found.get("disks")))
+    ]
+    hardware = [_hardware(node, found) for node, found in inventories.items()]
+    tx.replace_parts(list(inventories), hardware, nics, disks)
+    tx.put([facts_of(node, found, now) for node, found in inventories.items()])
+
+
+def _hardware(node: str, found: Mapping[str, Any]) -> Hardware:
     facts: dict[str, Any] = {name: _text(found.get(name), size) for name, size in TEXTS.items()}
     for name in ("cpu_cores", "cpu_threads", "cpu_sockets"):
         facts[name] = _number(found.get(name), INT32)
     mode = found.get("firmware_mode")
     facts["firmware_mode"] = mode if mode in MODES else None
     facts["memory_mib"] = _number(found.get("memory_mib"))
+    return Hardware(node=node, **facts)
+
+
+def _told(node: str, found: Mapping[str, Any]) -> dict[str, Nic]:
+    """Return the NICs that an inventory names, by MAC."""
     told = [nic for item in _items(found.get("nics")) if (nic := _nic(node, item)) is not None]
-    nics = {nic.mac: nic for nic in told}
-    tx.replace_parts(
-        node,
-        Hardware(node=node, **facts),
-        _claimable(tx, node, nics) if approved else _owned(tx, node, nics),
-        [_disk(node, number, item) for number, item in enumerate(_items(found.get("disks")))],
-    )
-    tx.put([facts_of(node, found, now)])
+    return {nic.mac: nic for nic in told}
+
+
+def _nics(
+    tx: Transaction, told: Mapping[str, Mapping[str, Nic]], approved: Collection[str]
+) -> list[Nic]:
+    """Return the NICs that the nodes have from now on: what one leaves out, a later one may have."""
+    owners = tx.mac_owners([mac for nics in told.values() for mac in nics])
+    before = tx.nics(told)
+    kept: list[Nic] = []
+    for node, nics in told.items():
+        if node in approved:
+            mine = [nic for mac, nic in nics.items() if owners.get(mac, node) == node]
+        else:
+            mine = [nics.get(nic.mac, nic) for nic in before.get(node, ())]
+        for nic in before.get(node, ()):
+            owners.pop(nic.mac, None)
+        owners |= {nic.mac: node for nic in mine}
+        kept += mine
+    return kept
 
 
 def facts_of(node: str, found: Mapping[str, Any], now: float) -> Facts:
@@ -93,17 +126,6 @@ def _texts(value: Any) -> dict[str, str]:
         return {}
     told = {_text(k, 160): _text(v, 128) for k, v in list(value.items())[:MOST]}
     return {k: v for k, v in told.items() if k and v}
-
-
-def _claimable(tx: Transaction, node: str, nics: Mapping[str, Nic]) -> list[Nic]:
-    """Return the NICs whose MACs no other node owns."""
-    owners = tx.mac_owners(nics)
-    return [nic for mac, nic in nics.items() if owners.get(mac, node) == node]
-
-
-def _owned(tx: Transaction, node: str, nics: Mapping[str, Nic]) -> list[Nic]:
-    """Return the NICs that the node owns already, as it describes them now."""
-    return [nics.get(nic.mac, nic) for nic in tx.nics(node)]
 
 
 def _nic(node: str, item: Mapping[str, Any]) -> Nic | None:

@@ -161,13 +161,14 @@ class JobSweep:
         for node in nodes:
             begun, asked = node.job_since or now, self._asked.get(str(node.job), 0.0)
             wait_s = min(BACK_S, self.lost_s) if node.id in self._back else self.lost_s
-            due = now - begun >= wait_s and (now - asked >= self.lost_s or node.id in self._back)
-            if due and not self.store.has_effect(node.id, "run_stage"):
-                self._asked[str(node.job)] = now
-                self._back.discard(node.id)
+            if now - begun >= wait_s and (now - asked >= self.lost_s or node.id in self._back):
                 overdue.append(node)
-        if overdue:
-            self._pool.submit(self._ask, overdue)
+        unsent = self.store.awaiting("run_stage", [node.id for node in overdue]) if overdue else ()
+        asking = [node for node in overdue if node.id not in unsent]
+        self._back -= {node.id for node in asking}
+        self._asked |= dict.fromkeys((str(node.job) for node in asking), now)
+        if asking:
+            self._pool.submit(self._ask, asking)
 
     def _ask(self, nodes: Sequence[Node]) -> None:
         """Ask the agents for their jobs, all at once and apart from the sweep, which goes on looking up results.

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from racksalt.conductor.certificates import Seal, certify, erasing
 from racksalt.conductor.handle import Outcome, handle
@@ -44,10 +44,26 @@ class Result:
     error: str | None = None
 
 
+class Waiting(Protocol):
+    """Somebody who waits for an outcome: a concurrent future, or what stands for one."""
+
+    def set_running_or_notify_cancel(self) -> bool:
+        """Say whether somebody still waits."""
+        ...
+
+    def set_result(self, outcome: Outcome, /) -> None:
+        """Tell the outcome."""
+        ...
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """Tell that there is none."""
+        ...
+
+
 @dataclass(slots=True)
 class _Work:
     event: Event
-    future: Future[Outcome] | None = None
+    future: Waiting | None = None
 
 
 class Writer:
@@ -84,12 +100,16 @@ class Writer:
     def put(self, event: Event) -> Future[Outcome]:
         """Hand in an event; the future has its outcome after the commit, or StoreError."""
         future: Future[Outcome] = Future()
+        self.take(event, future)
+        return future
+
+    def take(self, event: Event, future: Waiting) -> None:
+        """Take in an event for somebody who waits."""
         self._work.append(_Work(event, future))
         if self._ended:
             self._turn_away()
         else:
             self._woken()
-        return future
 
     def note(self, events: Sequence[Event]) -> None:
         """Hand in events whose outcome nobody waits for."""

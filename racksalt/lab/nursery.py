@@ -27,13 +27,12 @@ import select
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
+from racksalt.lab.processes import BACK_NICE, stand_back
 from racksalt.lab.salt_patches import keep_entry_points, shield_sign_in
 
 _PR_SET_PDEATHSIG = 1
-_NICE = 10
 _LOADED = (
     "salt.cli.daemons",
     "salt.crypt",
@@ -112,7 +111,7 @@ def _become_minion(parent: int, conf: str, log: str) -> None:
     status = 1
     try:
         os.setpgid(0, 0)
-        os.nice(_NICE)
+        os.nice(BACK_NICE)
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
@@ -161,14 +160,8 @@ def _load_salt() -> None:
     gc.freeze()
 
 
-def _stand_back() -> None:
-    """Let other sessions compute first. The kernel may have no sessions' shares, or refuse too many such wishes."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(_NICE), encoding="ascii")
-
-
 if __name__ == "__main__":
-    _stand_back()
+    stand_back(os.getpid())
     _load_salt()
     _say({"ready": os.getpid()})
     Nursery().serve()

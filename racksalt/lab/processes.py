@@ -22,6 +22,9 @@ from typing_extensions import Self
 PORTS = (10_240, 32_768)
 """First port and end: above the services', below the ephemeral ones of Linux (ip_local_port_range)."""
 
+BACK_NICE = 10
+"""nice(2) of what would run on computers of its own, were it real."""
+
 
 class LabError(RuntimeError):
     """A part of the lab did not start, or died; the message says which, and what its log says."""
@@ -125,6 +128,16 @@ def _close(pipe: IO[bytes] | None) -> None:
     if pipe is not None:
         with contextlib.suppress(OSError):
             pipe.close()
+
+
+def stand_back(pid: int) -> None:
+    """Let the processors work for others before the session of ``pid``, as if its machine had its own.
+
+    Linux shares them among sessions first (sched(7), autogroup). The kernel may have no such shares, or refuse too
+    many wishes at once: then nothing happens.
+    """
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(BACK_NICE), encoding="ascii")
 
 
 def free_ports(count: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> list[int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BindParameter, bindparam, delete, func, select
 
-from racksalt.model.node import Address, Nic
+from racksalt.model.node import Address
 from racksalt.store import tables as t
 from racksalt.store.rows import query, reader, values
 
@@ -18,7 +18,6 @@ RESERVATION = "reservation"
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _KEPT = t.addresses.c.kind == RESERVATION
 _HELD = query(Address).where(_KEPT, t.addresses.c.node.in_(_IDS)).order_by(t.addresses.c.id)
-_NICS = query(Nic).where(t.nics.c.node.in_(_IDS)).order_by(t.nics.c.id)
 _TAKEN = select(t.addresses.c.address).where(t.addresses.c.address.in_(_IDS))
 _HOLDERS = select(t.addresses.c.address, t.addresses.c.node).where(
     _KEPT, t.addresses.c.address.in_(_IDS)
@@ -34,14 +33,6 @@ def held(tx: Transaction, nodes: Iterable[str]) -> dict[str, list[Address]]:
     """Return the addresses that the nodes keep, by node."""
     found: dict[str, list[Address]] = {}
     for row in reader(Address)(tx.connection.execute(_HELD, {"ids": list(nodes)})):
-        found.setdefault(row.node, []).append(row)
-    return found
-
-
-def nics(tx: Transaction, nodes: Iterable[str]) -> dict[str, list[Nic]]:
-    """Return the nodes' NICs, by node, in the order of their ids."""
-    found: dict[str, list[Nic]] = {}
-    for row in reader(Nic)(tx.connection.execute(_NICS, {"ids": list(nodes)})):
         found.setdefault(row.node, []).append(row)
     return found
 

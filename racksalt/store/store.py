@@ -27,6 +27,11 @@ PULSES = {
     "sqlite": "PRAGMA data_version",
     "postgresql": "SELECT coalesce((SELECT max(seq) FROM journal), 0) + coalesce((SELECT max(id) FROM inbox), 0)",
 }
+DUE = (
+    "SELECT EXISTS (SELECT 1 FROM inbox)"
+    " OR EXISTS (SELECT 1 FROM outbox WHERE not_before <= {} AND lease_owner IS NULL)"
+)
+DUES = {"sqlite": DUE.format("?"), "postgresql": DUE.format("%s")}
 
 
 class Store:
@@ -82,13 +87,16 @@ class Store:
 
     def pulse(self) -> int:
         """Return a number that changes when another process has committed; costs microseconds."""
+        return self._quick(PULSES)
+
+    def _quick(self, statements: dict[str, str], values: tuple[Any, ...] = ()) -> int:
+        """Return the one number that a statement of the database's own dialect asks for: many times a second."""
         with self._pulse_lock, told("the database cannot be read", "look at its log; retry"):
             if self._pulse is None:
                 self._pulse = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             try:
-                return int(
-                    self._pulse.exec_driver_sql(PULSES[self.engine.dialect.name]).scalar_one()
-                )
+                statement = statements[self.engine.dialect.name]
+                return int(self._pulse.exec_driver_sql(statement, values).scalar_one())
             except Exception:
                 # A connection that broke stays broken: the next pulse takes another.
                 self._pulse.invalidate()
@@ -133,9 +141,13 @@ class Store:
         wanted = t.nodes.c.job.is_not(None) if jids is None else t.nodes.c.job.in_(list(jids))
         return self._select(Node, wanted)
 
-    def has_effect(self, node: str, name: str) -> bool:
-        """Return whether this effect is still to be done for the node."""
-        return self._pending(t.outbox.c.node == node, t.outbox.c.name == name)
+    def awaiting(self, name: str, nodes: Sequence[str]) -> set[str]:
+        """Return those of the nodes for which this effect is still to be done."""
+        wanted = select(t.outbox.c.node).where(
+            t.outbox.c.node.in_(list(nodes)), t.outbox.c.name == name
+        )
+        with self.read() as connection:
+            return set(connection.execute(wanted).scalars())
 
     def held(self, ids: Sequence[int], owner: str) -> set[int]:
         """Return those of the effects that are still to be done, and by this conductor."""
@@ -151,11 +163,7 @@ class Store:
 
     def is_due(self, now: float) -> bool:
         """Return whether there is anything to take from the inbox or to do now."""
-        free = or_(t.outbox.c.lease_until.is_(None), t.outbox.c.lease_until < now)
-        if self._pending(t.outbox.c.not_before <= now, free):
-            return True
-        with self.read() as connection:
-            return connection.execute(select(t.inbox.c.id).limit(1)).first() is not None
+        return bool(self._quick(DUES, (now,)))
 
     def proofs(self, nodes: Sequence[str]) -> dict[tuple[str, str], str]:
         """Return the enrolment proofs seen for these nodes, by (node, key hash)."""

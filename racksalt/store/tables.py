@@ -110,6 +110,7 @@ nodes = Table(
     Index(None, "deadline_at"),
     Index(None, "state"),
     Index(None, "rack"),
+    Index(None, "job"),
 )
 hardware = Table(
     "hardware",
@@ -286,7 +287,7 @@ outbox = Table(
     Column("lease_until", Float),
     Column("error", Text),
     Index(None, "node", "lane", "id"),
-    Index(None, "not_before"),
+    Index(None, "not_before", "lease_owner"),
 )
 tokens = Table(
     "tokens",

@@ -31,6 +31,9 @@ Noun = TypeVar("Noun")
 IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 OUT = t.outbox.c
 
+MOST_IDS = 10_000
+"""How many values one statement may name: PostgreSQL takes 65,535, SQLite 32,766."""
+
 CONDUCTOR = "conductor/"
 """How the marks begin that say when a conductor was last alive."""
 
@@ -85,9 +88,12 @@ class Transaction:
         """Return the nodes' BMCs, by node."""
         return {row.node: row for row in self._many(Bmc, _BMCS, ids)}
 
-    def nics(self, node: str) -> list[Nic]:
-        """Return the NICs that a node owns, in the order of their ids."""
-        return self._many(Nic, _NICS, [node])
+    def nics(self, nodes: Iterable[str]) -> dict[str, list[Nic]]:
+        """Return the NICs that each node owns, in the order of their ids."""
+        found: dict[str, list[Nic]] = {}
+        for nic in self._many(Nic, _NICS, nodes):
+            found.setdefault(nic.node, []).append(nic)
+        return found
 
     def all_of(self, noun: type[Noun]) -> list[Noun]:
         """Return all rows of one noun."""
@@ -104,8 +110,12 @@ class Transaction:
 
     def mac_owners(self, macs: Iterable[str]) -> dict[str, str]:
         """Return which node owns each MAC that is known."""
-        wanted = select(t.nics.c.mac, t.nics.c.node).where(t.nics.c.mac.in_(IDS))
-        return {row.mac: row.node for row in self.connection.execute(wanted, {"ids": list(macs)})}
+        wanted, names = select(t.nics.c.mac, t.nics.c.node).where(t.nics.c.mac.in_(IDS)), list(macs)
+        return {
+            row.mac: row.node
+            for at in range(0, len(names), MOST_IDS)
+            for row in self.connection.execute(wanted, {"ids": names[at : at + MOST_IDS]})
+        }
 
     def proposals(self, ids: Iterable[str]) -> dict[str, PlaceProposal]:
         """Return where nodes were proposed to stand, by node."""
@@ -199,12 +209,15 @@ class Transaction:
         ).rowcount
 
     def replace_parts(
-        self, node: str, hardware: Hardware, nics: Sequence[Nic], disks: Sequence[Disk]
+        self,
+        nodes: Sequence[str],
+        hardware: Sequence[Hardware],
+        nics: Sequence[Nic],
+        disks: Sequence[Disk],
     ) -> None:
-        """Write a node's hardware, NICs and disks as inventory found them."""
-        self.put([hardware])
-        for table, parts in ((t.nics, nics), (t.disks, disks)):
-            self.remove(table, node=node)
+        """Write all that inventory found of these nodes: hardware, NICs and disks."""
+        for table, parts in ((t.hardware, hardware), (t.nics, nics), (t.disks, disks)):
+            self.connection.execute(delete(table).where(table.c.node.in_(IDS)), {"ids": nodes})
             self.insert(table, [values(part) for part in parts])
 
     def insert(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
@@ -263,10 +276,15 @@ class Transaction:
         first = ~exists().where(
             older.c.node == OUT.node, older.c.lane == OUT.lane, older.c.id < OUT.id
         )
-        free = or_(OUT.lease_until.is_(None), OUT.lease_until < now)
+        free = OUT.lease_owner.is_(None)
+        if not self.connection.execute(
+            select(OUT.id).where(OUT.not_before <= now, free).limit(1)
+        ).first():
+            return []
+        # The sum keeps databases from the index of what is due, by which they would sort all of a long backlog.
         due = (
             select(t.outbox)
-            .where(and_(OUT.not_before <= now, free, first))
+            .where(and_(OUT.not_before + 0.0 <= now, free, first))
             .order_by(OUT.id)
             .limit(limit)
         )
@@ -283,7 +301,7 @@ class Transaction:
     def beat(
         self, owner: str, now: float, *, lease_s: float, silent_s: float, held: Sequence[int] = ()
     ) -> int:
-        """Say that this conductor lives; free what silent conductors held. Return how many effects that were.
+        """Say that this conductor lives; free what silent conductors held, and leases that ended: return how many.
 
         ``held`` are the effects that it really works on: their leases go on, any other of its leases ends in time.
         """
@@ -298,7 +316,10 @@ class Transaction:
         living = select(func.substr(t.marks.c.name, len(CONDUCTOR) + 1)).where(
             t.marks.c.name.startswith(CONDUCTOR)
         )
-        orphaned = and_(OUT.lease_owner.is_not(None), OUT.lease_owner.not_in(living))
+        orphaned = and_(
+            OUT.lease_owner.is_not(None),
+            or_(OUT.lease_until < now, OUT.lease_owner.not_in(living)),
+        )
         freed = update(t.outbox).where(orphaned).values(lease_owner=None, lease_until=None)
         return self.connection.execute(freed).rowcount
 

@@ -127,7 +127,7 @@ def test_power_is_commanded_through_the_machine(fresh):
     found = power(fresh, ("power:write", "topology:read"), action="CYCLE", nodes=["n1"])
     assert found["command"] == "POWER_CYCLE"
     assert found["accepted"][0]["nodeId"] == "n1"
-    assert fresh.store.has_effect("n1", "power_cycle")
+    assert fresh.store.awaiting("power_cycle", ["n1", "n2"]) == {"n1"}
 
 
 def test_the_actor_of_a_command_is_the_tokens_name(fresh):

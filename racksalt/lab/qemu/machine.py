@@ -14,6 +14,7 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from racksalt.lab.processes import stand_back
 from racksalt.lab.qemu.qmp import Monitor, MonitorError
 from racksalt.lab.qemu.spec import FIRMWARE_VARS, Files, Order, Spec, boot_indices, command
 
@@ -85,6 +86,7 @@ class QemuMachine:
                 cwd=self.files.folder,
                 start_new_session=True,
             )
+        stand_back(self._process.pid)
         if first == "disk" and not persistent:
             self._errand(self._network_first())
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from racksalt.conductor.records import write_inventory
+from racksalt.conductor.records import write_inventories
 from racksalt.model.hardware import Facts
 from racksalt.model.node import Disk, Hardware, Nic
 from tests.support.builders import a_node
@@ -25,7 +25,7 @@ def site(store):
 def written(store, found, node="n1", approved=True):
     """Write an inventory; return hardware, NICs and disks."""
     with store.write() as tx:
-        write_inventory(tx, node, found, approved=approved)
+        write_inventories(tx, {node: found}, {node} if approved else ())
     return store.parts(Hardware, node)[0], store.parts(Nic, node), store.parts(Disk, node)
 
 
@@ -127,6 +127,34 @@ def test_a_mac_stays_with_its_owner(site):
     assert [nic.mac for nic in site.parts(Nic, "n1")] == [MAC]
 
 
+def test_many_inventories_at_once_are_as_one_after_another(site):
+    """Of two that name a MAC the first has it; what the first gives up, a later one of the same batch may have."""
+    moved = "02:00:00:00:00:02"
+    written(site, {"nics": [{"name": "a", "mac": moved}]})
+    told = {
+        "n1": {"serial": "S1", "nics": [{"name": "a", "mac": MAC}]},
+        "n2": {"serial": "S2", "nics": [{"name": "a", "mac": MAC}, {"name": "b", "mac": moved}]},
+    }
+    with site.write() as tx:
+        write_inventories(tx, told, {"n1", "n2"})
+    macs = {node: [nic.mac for nic in site.parts(Nic, node)] for node in told}
+    assert macs == {"n1": [MAC], "n2": [moved]}
+    assert [site.parts(Hardware, node)[0].serial for node in told] == ["S1", "S2"]
+
+
+def test_a_batch_of_liars_fits_into_statements(site):
+    """As many MACs as a node may name, of many nodes at once: more than one statement may name."""
+    nodes = [f"m{n}" for n in range(70)]
+    with site.write() as tx:
+        tx.add_nodes([a_node(name) for name in nodes])
+    macs = [f"02:00:00:00:{n // 256:02x}:{n % 256:02x}" for n in range(512)]
+    found = {"nics": [{"name": "a", "mac": mac} for mac in macs]}
+    with site.write() as tx:
+        write_inventories(tx, dict.fromkeys(nodes, found), nodes)
+    assert len(site.parts(Nic, "m0")) == 512
+    assert site.parts(Nic, "m69") == []
+
+
 def test_nobody_claims_a_mac_before_approval(site):
     """An unapproved node's NICs stay those that it owns, whatever it says; the rest of its report counts."""
     with site.write() as tx:
@@ -161,9 +189,9 @@ class Kept:
         """Say that they are all its own."""
         return dict.fromkeys(macs, "n1")
 
-    def nics(self, node):
-        """Say that it owns one."""
-        return [Nic(id=f"{node}/{MAC}", node=node, name="pxe", mac=MAC, pxe=True)]
+    def nics(self, nodes):
+        """Say that each owns one."""
+        return {n: [Nic(id=f"{n}/{MAC}", node=n, name="pxe", mac=MAC, pxe=True)] for n in nodes}
 
     def replace_parts(self, *parts):
         """Keep it."""
@@ -178,8 +206,8 @@ class Kept:
 def test_no_report_breaks_it(found, approved):
     """Whatever JSON comes, hardware of the right types comes out."""
     kept = Kept()
-    write_inventory(kept, "n1", found, approved=approved)
-    _, hardware, nics, disks = kept.parts
+    write_inventories(kept, {"n1": found}, {"n1"} if approved else ())
+    _, (hardware,), nics, disks = kept.parts
     assert isinstance(hardware.serial, str | None)
     assert isinstance(hardware.memory_mib, int | None)
     assert len(nics) + len(disks) <= 1024

@@ -74,7 +74,20 @@ def test_nobody_gets_what_another_holds_until_the_lease_expires(store):
     add(store, effect(1))
     assert lease(store, "a") == [1]
     assert lease(store, "b", NOW + LEASE - 1) == []
+    with store.write() as tx:
+        assert tx.beat("b", NOW + LEASE + 1, lease_s=LEASE, silent_s=6) == 1
     assert lease(store, "b", NOW + LEASE + 1) == [1]
+
+
+def test_what_is_due_and_held_is_no_work_to_take(store):
+    """A poll that says there is work makes a commit: what somebody is at is none."""
+    add(store, effect(1), effect(2, not_before=NOW + 5))
+    assert store.is_due(NOW)
+    assert lease(store) == [1]
+    assert not store.is_due(NOW)
+    assert store.is_due(NOW + 5)
+    assert store.awaiting("run_stage", ["n1", "n9"]) == set()
+    assert store.awaiting("power_cycle", ["n1", "n9"]) == {"n1"}
 
 
 def test_a_limit_takes_the_oldest(store):
@@ -201,8 +214,8 @@ def test_parts_are_replaced_as_a_whole(store):
     nics = [Nic(id=f"n1/{m}", node="n1", name=m, mac=m) for m in ("m1", "m2")]
     with store.write() as tx:
         tx.add_nodes([a_node()])
-        tx.replace_parts("n1", Hardware(node="n1", serial="A"), nics, [])
-        tx.replace_parts("n1", Hardware(node="n1", serial="B"), nics[1:], [])
+        tx.replace_parts(["n1"], [Hardware(node="n1", serial="A")], nics, [])
+        tx.replace_parts(["n1"], [Hardware(node="n1", serial="B")], nics[1:], [])
     assert [nic.mac for nic in store.parts(Nic, "n1")] == ["m2"]
     assert store.parts(Hardware, "n1")[0].serial == "B"
 
