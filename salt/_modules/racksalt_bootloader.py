@@ -2,10 +2,14 @@
 The bootloader of an installed system, by its own GRUB in a chroot: BIOS (``i386-pc``) on every system disk, and
 UEFI as the removable path ``EFI/BOOT`` in every EFI system partition, which needs no entry in the firmware's
 memory (UEFI 2.10 section 3.5.1.1). Any one of the system disks boots alone.
+
+The menu is written here: ``update-grub`` asks every program anew where the root filesystem is, for minutes on a slow
+machine. The system's own, at its next kernel, finds the same console and arguments in ``/etc/default/grub.d``.
 """
 
 import os
 import pathlib
+import re
 
 from salt.exceptions import CommandExecutionError
 
@@ -23,6 +27,25 @@ GRUB_TERMINAL="{terminal}"
 GRUB_SERIAL_COMMAND="serial --unit={unit} --speed={speed}"
 GRUB_CMDLINE_LINUX="{arguments}"
 """
+_MENU = """# Written by racksalt at the installation; `update-grub` writes another.
+set timeout=2
+insmod part_gpt
+insmod mdraid1x
+insmod ext2
+search --no-floppy --fs-uuid --set=root {uuid}
+{terminal}"""
+_SERIAL = """if serial --unit={unit} --speed={speed}; then
+    terminal_input console serial
+    terminal_output console serial
+fi
+"""
+_ENTRY = """menuentry "{title}" {{
+    linux {kernel} root=UUID={uuid} ro {arguments}
+    initrd {initrd}
+}}
+"""
+_WORDS = re.compile(r"[\w .,:=/@+%-]*", re.ASCII)
+"""What kernel arguments are made of; GRUB's shell gives other characters a meaning."""
 
 
 def __virtual__():
@@ -45,15 +68,16 @@ def install(root, settings=None):
 
         salt 'r1n1' racksalt_bootloader.install /run/racksalt/target
     """
-    settings, made = settings or {}, __salt__["racksalt_partition.made"]()
-    _defaults(pathlib.Path(root), settings)
-    _by_uuid(made["root"])
+    made, asked = __salt__["racksalt_partition.made"](), _asked(settings or {})
+    kernels = _kernels(pathlib.Path(root))
     _arrays(root)
     done = {"bios": [], "efi": []}
     for disk in made["disks"]:
         done["bios"] += _bios(root, disk["device"])
         done["efi"] += _efi(root, disk["esp"])
-    _run(["update-grub"], root=root)
+    _write(
+        pathlib.Path(root), asked, kernels, __salt__["racksalt_target.device_uuid"](made["root"])
+    )
     return done
 
 
@@ -61,29 +85,52 @@ def _run(argv, **more):
     return __salt__["racksalt_program.run"](argv, **more)
 
 
-def _defaults(root, settings):
+def _asked(settings):
+    """Return what the settings say of console and kernel arguments, as both files need it."""
     console = settings.get("console", "ttyS0,115200")
+    arguments = str(settings.get("kernel_arguments", ""))
+    for name, text in (("console", console), ("kernel_arguments", arguments)):
+        if not _WORDS.fullmatch(str(text)):
+            where = f"racksalt:stages:configure:{name}"
+            message = f"{where}: {text!r} has a character that means something to GRUB"
+            raise CommandExecutionError(message)
     port, _, speed = console.partition(",")
-    serial = port.startswith("ttyS")
     told = f"console=tty0 console={console}" if console else ""
-    text = _DEFAULTS.format(
-        terminal="console serial" if serial else "console",
-        unit=port.removeprefix("ttyS") if serial else 0,
-        speed="".join(filter(str.isdigit, speed)) or 115200,
-        arguments=f"{told} {settings.get('kernel_arguments', '')}".strip(),
-    )
-    path = root / "etc/default/grub.d/racksalt.cfg"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    return {
+        "is_serial": port.startswith("ttyS"),
+        "unit": port.removeprefix("ttyS") if port.startswith("ttyS") else 0,
+        "speed": "".join(filter(str.isdigit, speed)) or 115200,
+        "arguments": f"{told} {arguments}".strip(),
+    }
 
 
-def _by_uuid(device):
-    """Give update-grub the link by which it dares to name the root by UUID; without udev nobody made it."""
-    link = pathlib.Path("/dev/disk/by-uuid", __salt__["racksalt_target.device_uuid"](device))
-    link.parent.mkdir(parents=True, exist_ok=True)
-    if not link.exists():
-        link.unlink(missing_ok=True)
-        link.symlink_to(device)
+def _kernels(root):
+    """Return the versions of the installed kernels, newest first."""
+    found = {path.name.removeprefix("vmlinuz-") for path in (root / "boot").glob("vmlinuz-*")}
+    found = {name for name in found if (root / "boot" / f"initrd.img-{name}").is_file()}
+    if not found:
+        message = "the installed image has no kernel with its initial RAM disk in /boot"
+        raise CommandExecutionError(message)
+    return sorted(found, key=_by_number, reverse=True)
+
+
+def _by_number(name):
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def _write(root, asked, kernels, uuid):
+    """Write the menu, and what the system's own ``update-grub`` makes the next one of."""
+    defaults = root / "etc/default/grub.d/racksalt.cfg"
+    defaults.parent.mkdir(parents=True, exist_ok=True)
+    terminal = "console serial" if asked["is_serial"] else "console"
+    defaults.write_text(_DEFAULTS.format(terminal=terminal, **asked))
+    menu = _MENU.format(uuid=uuid, terminal=_SERIAL.format(**asked) if asked["is_serial"] else "")
+    for name in kernels:
+        files = {"kernel": f"/boot/vmlinuz-{name}", "initrd": f"/boot/initrd.img-{name}"}
+        menu += _ENTRY.format(
+            title=f"Linux {name}", uuid=uuid, arguments=asked["arguments"], **files
+        )
+    (root / "boot/grub/grub.cfg").write_text(menu)
 
 
 def _bios(root, device):

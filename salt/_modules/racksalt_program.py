@@ -16,7 +16,6 @@ _PACKAGES = {
     "tune2fs": "e2fsprogs",
     "nvme": "nvme-cli",
     "grub-install": "grub2-common",
-    "update-grub": "grub2-common",
     "useradd": "passwd",
     "usermod": "passwd",
     "chpasswd": "passwd",

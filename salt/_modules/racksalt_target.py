@@ -6,7 +6,9 @@ The filesystem's UUID is set last and says which installation wrote which image;
 """
 
 import hashlib
+import itertools
 import pathlib
+import time
 
 from salt.exceptions import CommandExecutionError
 
@@ -62,12 +64,19 @@ def carry_out(settings):
     _, wanted = _wanted(source)
     release()
     _fits(device, wanted)
-    __salt__["racksalt_image.write"](source, _FILE, device)
-    _read_back(device, wanted)
-    _grow(device, _mark(wanted))
+    began = [time.monotonic()]
+    for act in (
+        lambda: __salt__["racksalt_image.write"](source, _FILE, device),
+        lambda: _read_back(device, wanted),
+        lambda: _grow(device, _mark(wanted)),
+    ):
+        act()
+        began.append(time.monotonic())
+    spent = [round(end - start, 1) for start, end in itertools.pairwise(began)]
+    seconds = dict(zip(("write", "read_back", "grow"), spent, strict=True))
     size_gb = round(_bytes(device) / 10**9, 1)
     comment = f"{source} written to {device}, read back, checked and grown to {size_gb} GB"
-    return {"comment": comment, "changes": told["changes"]}
+    return {"comment": comment, "changes": told["changes"] | {"seconds": seconds}}
 
 
 def folder():
@@ -202,9 +211,8 @@ def _read_back(device, wanted):
 
 
 def _grow(device, uuid):
-    # Return code 1: errors were corrected (e2fsck(8)); resize2fs wants a check right before.
-    _run(["e2fsck", "-f", "-y", device], codes=(0, 1))
-    _run(["resize2fs", device])
+    # What was read back needs no check before (-f); the one after it is of both. 1: errors were corrected (e2fsck(8)).
+    _run(["resize2fs", "-f", device])
     _run(["e2fsck", "-f", "-y", device], codes=(0, 1))
     _run(["tune2fs", "-L", LABEL, device])
     _run(["tune2fs", "-U", uuid, device])

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 MIB = 2**20
 FILE = "root.ext4.zst"
-PROGRAMS = ("grub-install", "update-grub", "useradd", "chpasswd", "ssh-keygen")
+PROGRAMS = ("grub-install", "useradd", "chpasswd", "ssh-keygen")
+KERNELS = ("6.1.0-9-amd64", "6.1.0-56-amd64")
 _TOLD = """#!/bin/busybox sh
 [ {name} = chpasswd ] && input=" < $(/bin/busybox cat)"
 echo "{name} $*$input" >> /told
@@ -36,6 +37,10 @@ def make_tree(root: Path) -> Path:
         path.write_text(_TOLD.format(name=name))
         path.chmod(0o755)
     (root / "usr/sbin/sshd").touch()
+    for version in KERNELS:
+        (root / "boot" / f"vmlinuz-{version}").touch()
+        (root / "boot" / f"initrd.img-{version}").touch()
+    (root / "boot/vmlinuz-6.9.9-without-an-initrd").touch()
     (root / "usr/share/zoneinfo/Europe/Paris").touch()
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     (root / "etc/ssh/ssh_host_rsa_key").write_text("the same in every copy")

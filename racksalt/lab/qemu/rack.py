@@ -25,7 +25,7 @@ from racksalt.lab.rack import Rack
 from racksalt.settings import Dhcp, ImageSettings
 
 PACE = {
-    "agent_poll_s": 3.0,
+    "agent_poll_s": 10.0,
     "keys_sweep_s": 2.0,
     "jobs_sweep_s": 2.0,
     "job_lost_s": 90.0,

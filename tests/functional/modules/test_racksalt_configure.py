@@ -11,7 +11,7 @@ from salt.exceptions import CommandExecutionError
 
 from tests.support.boot_stub import boot_api
 from tests.support.loop_disks import LoopDisks, LoopNode, skip_unless_loops
-from tests.support.tiny_image import make_image, publish
+from tests.support.tiny_image import KERNELS, make_image, publish
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ3mQ0v1o9p5cXnV0l3d8r0uW2m1b0c1q2w3e4r5t6y7 ada@office"
 HASHED = "$6$saltsalt$" + "a" * 86
@@ -107,7 +107,11 @@ def test_what_copies_of_an_image_share_is_gone(installed):
     """No machine id, no SSH host key of the image; new host keys are made."""
     assert (installed / "etc/machine-id").read_text() == ""
     assert not (installed / "etc/ssh/ssh_host_rsa_key").exists()
-    assert "ssh-keygen -A" in (installed / "told").read_text()
+    told = (installed / "told").read_text()
+    assert re.findall(r"ssh-keygen .*-t (\S+) .*-f (\S+)", told) == [
+        ("ed25519", "/etc/ssh/ssh_host_ed25519_key"),
+        ("ecdsa", "/etc/ssh/ssh_host_ecdsa_key"),
+    ]
 
 
 def test_users_have_their_keys_and_no_more(installed):
@@ -142,10 +146,31 @@ def test_the_disk_boots_by_bios_and_by_uefi(installed, machine):
     assert f"grub-install --target=i386-pc --recheck {device}" in told
     efi = next(line for line in told if "x86_64-efi" in line)
     assert "--removable --no-nvram" in efi
-    assert "update-grub " in told
     grub = (installed / "etc/default/grub.d/racksalt.cfg").read_text()
     assert 'GRUB_CMDLINE_LINUX="console=tty0 console=ttyS1,57600"' in grub
     assert 'GRUB_SERIAL_COMMAND="serial --unit=1 --speed=57600"' in grub
+
+
+def test_the_menu_names_the_newest_kernel_first_and_the_root_by_its_uuid(installed, machine):
+    """9 is older than 56, a kernel without an initial RAM disk boots nothing, the console is as asked for."""
+    menu = (installed / "boot/grub/grub.cfg").read_text()
+    made = machine.modules.racksalt_partition.made()
+    uuid = machine.modules.racksalt_target.device_uuid(made["root"])
+    booted = re.findall(
+        r"^    linux /boot/vmlinuz-(\S+) root=UUID=(\S+) ro (.*)$", menu, re.MULTILINE
+    )
+    arguments = "console=tty0 console=ttyS1,57600"
+    assert booted == [(name, uuid, arguments) for name in reversed(KERNELS)]
+    assert re.findall(r"initrd /boot/initrd.img-(\S+)", menu) == list(reversed(KERNELS))
+    assert f"search --no-floppy --fs-uuid --set=root {uuid}\n" in menu
+    assert "serial --unit=1 --speed=57600" in menu
+
+
+def test_arguments_that_mean_something_to_grub_are_refused(imaged):
+    """The message names the setting; nothing is installed."""
+    _pillar(imaged, {"kernel_arguments": "quiet; reboot"})
+    with pytest.raises(CommandExecutionError, match="configure:kernel_arguments: 'quiet; reboot'"):
+        imaged.modules.racksalt_disk.carry_out("configure")
 
 
 def test_the_minion_is_made_and_the_network_told(imaged):
@@ -172,12 +197,12 @@ def test_test_mode_writes_nothing(imaged):
 def test_a_failure_leaves_nothing_mounted_and_the_next_try_goes_through(imaged):
     """An image without GRUB is named with the package; mended, the same boot finishes the stage."""
     root = Path(imaged.modules.racksalt_target.mount())
-    (root / "usr/sbin/update-grub").rename(root / "usr/sbin/hidden")
-    with pytest.raises(CommandExecutionError, match="no update-grub: its image lacks the package"):
+    (root / "usr/sbin/grub-install").rename(root / "usr/sbin/hidden")
+    with pytest.raises(CommandExecutionError, match="no grub-install: its image lacks the package"):
         imaged.modules.racksalt_disk.carry_out("configure")
     assert str(root) not in Path("/proc/mounts").read_text()
     imaged.modules.racksalt_target.mount()
-    (root / "usr/sbin/hidden").rename(root / "usr/sbin/update-grub")
+    (root / "usr/sbin/hidden").rename(root / "usr/sbin/grub-install")
     assert imaged.modules.racksalt_disk.plan("configure")["done"] is False
     assert imaged.modules.racksalt_disk.carry_out("configure")["changes"]["minion"]
 

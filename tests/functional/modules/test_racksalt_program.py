@@ -11,5 +11,7 @@ def test_a_missing_program_is_told_with_its_package(real, tmp_path):
     run = real.modules.racksalt_program.run
     with pytest.raises(CommandExecutionError, match="no no-such-tool: its image lacks the package"):
         run(["no-such-tool"])
-    with pytest.raises(CommandExecutionError, match=r"has no update-grub: .* package grub2-common"):
-        run(["update-grub"], root=str(tmp_path))
+    with pytest.raises(
+        CommandExecutionError, match=r"has no grub-install: .* package grub2-common"
+    ):
+        run(["grub-install"], root=str(tmp_path))
