@@ -6,7 +6,6 @@ The filesystem's UUID is set last and says which installation wrote which image;
 """
 
 import hashlib
-import itertools
 import pathlib
 import time
 
@@ -51,7 +50,7 @@ def plan(settings):
 
 def carry_out(settings):
     """
-    Write the image to the root device, read it back, check the filesystem and grow it.
+    Write the image to the root device, read it back, grow the filesystem and check it.
 
     CLI Example:
 
@@ -64,16 +63,11 @@ def carry_out(settings):
     _, wanted = _wanted(source)
     release()
     _fits(device, wanted)
-    began = [time.monotonic()]
-    for act in (
-        lambda: __salt__["racksalt_image.write"](source, _FILE, device),
-        lambda: _read_back(device, wanted),
-        lambda: _grow(device, _mark(wanted)),
-    ):
-        act()
-        began.append(time.monotonic())
-    spent = [round(end - start, 1) for start, end in itertools.pairwise(began)]
-    seconds = dict(zip(("write", "read_back", "grow"), spent, strict=True))
+    seconds = _timed(
+        write=lambda: __salt__["racksalt_image.write"](source, _FILE, device),
+        read_back=lambda: _read_back(device, wanted),
+        grow=lambda: _grow(device, _mark(wanted)),
+    )
     size_gb = round(_bytes(device) / 10**9, 1)
     comment = f"{source} written to {device}, read back, checked and grown to {size_gb} GB"
     return {"comment": comment, "changes": told["changes"] | {"seconds": seconds}}
@@ -185,6 +179,16 @@ def _uuid(device):
 def _bytes(device):
     name = device.rpartition("/")[2]
     return int(pathlib.Path("/sys/class/block", name, "size").read_text()) * 512
+
+
+def _timed(**acts):
+    """Do one after the other; return how many seconds each took."""
+    seconds = {}
+    for name, act in acts.items():
+        began = time.monotonic()
+        act()
+        seconds[name] = round(time.monotonic() - began, 1)
+    return seconds
 
 
 def _fits(device, wanted):
