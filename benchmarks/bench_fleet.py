@@ -28,6 +28,8 @@ def measure() -> list[Figure]:
         Figure(f"{machine}: server memory", found.server_peak_mib, "MiB"),
         Figure(f"{machine}: first tenth", found.first_tenth_per_s, "/s"),
         Figure(f"{machine}: last tenth", found.last_tenth_per_s, "/s"),
+        Figure(f"{machine}: CPU, first tenth", found.first_tenth_cpu_ms, "ms/entry"),
+        Figure(f"{machine}: CPU, last tenth", found.last_tenth_cpu_ms, "ms/entry"),
         Figure("durable commits, one by one", found.durable_commits_per_s, "/s"),
         Figure("transitions per durable commit", found.transitions_per_durable_commit, "times"),
     ]

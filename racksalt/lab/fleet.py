@@ -55,6 +55,10 @@ class Figures:
     first_tenth_per_s: float
     """Transitions per second over the first tenth of the journal; next, over the last tenth."""
     last_tenth_per_s: float
+    first_tenth_cpu_ms: float
+    """Processor time per journal entry over the first tenth of the journal; next, over the last tenth: what grows with
+    the number of nodes shows here, and not that machines set out or run out."""
+    last_tenth_cpu_ms: float
     durable_commits_per_s: float
     transitions_per_durable_commit: float
 
@@ -136,7 +140,11 @@ def _wait_for(server: Child, installation: Installation) -> None:
 
 def _drive(app: App, server: Child, lab: Child, names: Sequence[str], timeout_s: float) -> Figures:
     """Give the command, wait until all are ready, and read the figures from journal and processes."""
-    cpu_before, began = meter.cpu_s(server.pid), time.time()
+    cpu_before, began, spent = (
+        meter.cpu_s(server.pid),
+        time.time(),
+        meter.Spent(server.pid, app.store.head),
+    )
     memory = meter.PeakMemory(server.pid)
     memory.start()
     answer = app.operations.run("commission", names, "fleet", goal="ready")
@@ -151,14 +159,20 @@ def _drive(app: App, server: Child, lab: Child, names: Sequence[str], timeout_s:
                 raise LabError(f"{child.name} died: {child.last_words()}")
         if app.store.count("nodes", state="problem"):
             break
+        spent.look()
         time.sleep(POLL_S)
+    spent.look()
     cpu, peak = meter.cpu_s(server.pid) - cpu_before, memory.stop()
     acknowledged = lab.say("timings")["acknowledged_s"]
-    return _figures(app, len(names), began, cpu, peak, acknowledged)
+    return _figures(app, len(names), began, (cpu, peak, spent), acknowledged)
 
 
 def _figures(
-    app: App, nodes: int, began: float, cpu: float, peak: float, acknowledged: list[float]
+    app: App,
+    nodes: int,
+    began: float,
+    cost: tuple[float, float, meter.Spent],
+    acknowledged: list[float],
 ) -> Figures:
     ready: dict[str, float] = {}
     moves: list[float] = []
@@ -172,6 +186,7 @@ def _figures(
                     ready.setdefault(entry.node, entry.at)
     times = sorted(ready.values())
     seconds = (times[-1] if times else time.time()) - began
+    cpu, peak, spent = cost
     transitions, tenth = len(moves), max(len(moves) // 10, 1)
     durable = meter.durable_commits_per_s(Path(app.settings.site).parent)
     return Figures(
@@ -188,6 +203,8 @@ def _figures(
         server_peak_mib=round(peak, 1),
         first_tenth_per_s=_rate(moves[:tenth]),
         last_tenth_per_s=_rate(moves[-tenth:]),
+        first_tenth_cpu_ms=spent.ms_per_item(0.0, 0.1),
+        last_tenth_cpu_ms=spent.ms_per_item(0.9, 1.0),
         durable_commits_per_s=round(durable, 1),
         transitions_per_durable_commit=round(transitions / seconds / durable, 2),
     )
@@ -211,6 +228,7 @@ def table(figures: Figures) -> str:
             f"server processor time     {f.server_cpu_s} s, {f.server_cpu_ms_per_machine} ms per machine",
             f"server peak memory        {f.server_peak_mib} MiB",
             f"transitions per second    first tenth {f.first_tenth_per_s}, last tenth {f.last_tenth_per_s}",
+            f"processor time per entry  first tenth {f.first_tenth_cpu_ms} ms, last tenth {f.last_tenth_cpu_ms} ms",
             f"durable commits possible  {f.durable_commits_per_s} per second, transitions {ratio} times that",
         )
     )

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -26,6 +27,29 @@ def memory_mib(group: int) -> float:
                 if line.startswith("Pss:"):
                     total += int(line.split()[1])
     return total / 1024
+
+
+class Spent:
+    """How much processor time the live processes of a group have used, by how far their work was."""
+
+    def __init__(
+        self, group: int, done: Callable[[], int], cpu: Callable[[int], float] = cpu_s
+    ) -> None:
+        self._group, self._done, self._cpu = group, done, cpu
+        self._seen: list[tuple[int, float]] = []
+        self.look()
+
+    def look(self) -> None:
+        """Note both as they are now."""
+        self._seen.append((self._done(), self._cpu(self._group)))
+
+    def ms_per_item(self, first: float, last: float) -> float:
+        """Return the milliseconds per piece of work between two shares (0 to 1) of all that was seen."""
+        begin, end = self._seen[0][0], self._seen[-1][0]
+        low, high = (begin + (end - begin) * share for share in (first, last))
+        inside = [it for it in self._seen if low <= it[0] <= high]
+        items = inside[-1][0] - inside[0][0] if inside else 0
+        return round((inside[-1][1] - inside[0][1]) / items * 1000, 2) if items else 0.0
 
 
 def _group(group: int) -> list[tuple[int, list[str]]]:

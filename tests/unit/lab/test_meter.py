@@ -30,6 +30,19 @@ def test_processor_time_and_memory_of_a_group_are_counted():
     assert meter.cpu_s(child.pid) == meter.memory_mib(child.pid) == 0
 
 
+def test_processor_time_is_told_by_how_far_the_work_was():
+    """What costs ever more shows in the last tenth; one that was never seen costs nothing."""
+    readings = [(0, 1.0), (5, 1.1), (10, 1.2), (50, 2.0), (92, 3.0), (100, 3.4)]
+    seen = iter(readings)
+    now = [next(seen)]
+    spent = meter.Spent(0, lambda: now[0][0], lambda _: now[0][1])
+    for now[0] in seen:
+        spent.look()
+    assert spent.ms_per_item(0.0, 0.1) == 20.0
+    assert spent.ms_per_item(0.9, 1.0) == 50.0
+    assert spent.ms_per_item(0.6, 0.7) == 0.0
+
+
 def test_durable_commits_leave_nothing_behind(tmp_path):
     """The probe counts real commits and removes its file."""
     assert meter.durable_commits_per_s(tmp_path, 0.1) > 1
