@@ -85,33 +85,63 @@ def test_three_blank_machines_become_ready_untouched(trial):
         assert visited == ["commissioning", "installing", "enrolling", "ready"], visited
 
 
-def test_all_answer_and_run_from_their_own_disks(trial):
+LOOKS = {
+    "root": "findmnt -no SOURCE /",
+    "kernel": "cat /proc/cmdline",
+    "firmware": "test -d /sys/firmware/efi && echo uefi || echo bios",
+    "mdstat": "cat /proc/mdstat",
+    "arrays": "for it in /dev/md[0-9]*; do echo $it; mdadm --detail --export $it; done",
+    "addresses": "ip -brief address",
+    "links": "ip -details -brief link; ip -details link show type vlan",
+    "bonds": "cat /sys/class/net/bonding_masters",
+    "slaves": "cat /sys/class/net/*/bonding/slaves",
+    "key": "sha256sum /etc/salt/pki/minion/minion.pub",
+}
+"""What the tests below want to know of a ready machine: one job asks it, for each costs such a machine seconds."""
+
+
+@pytest.fixture(scope="module")
+def seen(trial):
+    """What each machine says of itself, by machine and question."""
+    answers = trial.salt(
+        "q*", "cmd.run", "; ".join(f"echo '== {name}'; {look}" for name, look in LOOKS.items())
+    )
+    assert set(answers) == set(ALL), answers
+    told = {
+        node: re.split(r"^== (\w+)$", text, flags=re.MULTILINE) for node, text in answers.items()
+    }
+    parts = {node: dict(zip(it[1::2], it[2::2], strict=True)) for node, it in told.items()}
+    return {node: {name: text.strip() for name, text in it.items()} for node, it in parts.items()}
+
+
+def test_all_answer_and_run_from_their_own_disks(trial, seen):
     """A ready node is an accepted minion whose root is on its own disk, or its own array."""
     assert trial.salt("q*", "test.ping") == dict.fromkeys(ALL, True)
     for name in ALL:
-        source = trial.inside(name, "findmnt -no SOURCE /")
-        assert source.startswith("/dev/md" if name == RAID else "/dev/vda"), source
-        assert "racksalt.token" not in trial.inside(name, "cat /proc/cmdline")
-    assert trial.inside(UEFI, "test -d /sys/firmware/efi && echo uefi") == "uefi"
-    assert trial.inside(BIOS, "test -d /sys/firmware/efi || echo bios") == "bios"
+        assert seen[name]["root"].startswith("/dev/md" if name == RAID else "/dev/vda"), seen[name]
+        assert "root=" in seen[name]["kernel"]
+        assert "racksalt.token" not in seen[name]["kernel"]
+    assert [seen[name]["firmware"] for name in ALL] == ["bios", "bios", "uefi"]
 
 
-def test_the_asked_for_raids_are_there_and_whole(trial):
+def test_the_asked_for_raids_are_there_and_whole(seen):
     """Two data disks are one RAID 1, which the install left alone, and the system is on another; no half is missing."""
-    told = trial.inside(RAID, "cat /proc/mdstat")
+    told = seen[RAID]["mdstat"]
     arrays = re.findall(r"(md\S+) : active (?:\(auto-read-only\) )?raid1 (.+)\n.+ \[UU\]", told)
     devices = {" ".join(sorted(re.findall(r"vd\w+", members))): name for name, members in arrays}
     assert set(devices) == {"vda3 vdb3", "vdc vdd"}, told
-    named = trial.inside(RAID, f"mdadm --detail --export /dev/{devices['vdc vdd']}")
-    assert "MD_NAME=any:data" in named.split(), named
+    named = (
+        seen[RAID]["arrays"].partition(f"/dev/{devices['vdc vdd']}\n")[2].partition("/dev/md")[0]
+    )
+    assert "MD_NAME=any:data" in named.split(), seen[RAID]["arrays"]
 
 
-def test_each_has_its_reserved_addresses(trial):
+def test_each_has_its_reserved_addresses(trial, seen):
     """The v4 and the v6 address that the store reserves are those that the system has."""
     for name in ALL:
         reserved = trial.reserved(name)
         assert set(reserved) == {4, 6}
-        has = trial.inside(name, "ip -brief address").replace("/", " ").split()
+        has = seen[name]["addresses"].replace("/", " ").split()
         assert set(reserved.values()) <= set(has), has
 
 
@@ -125,17 +155,15 @@ def test_names_and_addresses_lead_to_one_another(trial):
             assert trial.dig(MASTER_V4, "-x", address) == [f"{fqdn}."]
 
 
-def test_storage_is_a_vlan_on_a_bond_and_carries_packets(trial):
+def test_storage_is_a_vlan_on_a_bond_and_carries_packets(trial, seen):
     """Both cards are in one bond, the VLAN is on it, and two nodes reach one another over it."""
     for name in ALL:
-        links = trial.inside(name, "ip -details -brief link; ip -details link show type vlan")
-        assert f"id {STORAGE_VLAN}" in links, links
-        assert trial.inside(name, "cat /sys/class/net/bonding_masters").strip()
-        slaves = trial.inside(name, "cat /sys/class/net/*/bonding/slaves").split()
-        assert len(slaves) == 2, slaves
+        assert f"id {STORAGE_VLAN}" in seen[name]["links"], seen[name]
+        assert seen[name]["bonds"]
+        assert len(seen[name]["slaves"].split()) == 2, seen[name]
     there = trial.reserved(UEFI, "storage")
-    for family, address in there.items():
-        assert "1 received" in trial.inside(BIOS, f"ping -{family} -c 1 -w 10 {address}")
+    pings = (f"ping -{family} -c 1 -w 10 {address}" for family, address in there.items())
+    assert trial.inside(BIOS, "; ".join(pings)).count("1 received") == 2
 
 
 def test_each_has_a_passing_burn_in_record(trial):
@@ -147,9 +175,9 @@ def test_each_has_a_passing_burn_in_record(trial):
         assert all(one.ok for one in record.values()), record
 
 
-def test_power_is_cut_in_the_middle_of_a_reinstall(trial, before):
+def test_power_is_cut_in_the_middle_of_a_reinstall(trial, seen, before):
     """`salt-run racksalt.reinstall` sets out; the machine dies while its image is being written."""
-    before["key"] = trial.inside(BIOS, "sha256sum /etc/salt/pki/minion/minion.pub")
+    before["key"] = seen[BIOS]["key"]
     before["certificates"] = len(trial.app.operations.erase_certificates(BIOS))
     trial.runner("reinstall", BIOS)
     running = "image"
@@ -191,7 +219,7 @@ def test_the_reinstall_has_survived_the_power_cut(trial, before):
     """It cost only time: erased with a certificate, installed, and in again with a key of its own."""
     trial.wait_ready(BIOS, timeout_s=INSTALL_S)
     assert trial.salt(BIOS, "test.ping") == {BIOS: True}
-    assert trial.inside(BIOS, "sha256sum /etc/salt/pki/minion/minion.pub") != before["key"]
+    assert trial.inside(BIOS, LOOKS["key"]) != before["key"]
     certificates = trial.app.operations.erase_certificates(BIOS)
     assert len(certificates) > before["certificates"]
     assert all(one["good"] for one in certificates)
