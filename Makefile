@@ -28,7 +28,7 @@ demo: $(STAMP) ## Eight virtual machines from power-on to ready; DEMO_EXIT=1 end
 	$(BIN)/racksalt demo $(if $(DEMO_EXIT),--exit)
 
 test: $(STAMP) ## All tests, the cheap ones first; ARGS="-k name" to choose
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" tools/test.sh $(ARGS)
 
 lint: $(STAMP) ## Style, types, import directions, Salt files, generated files fresh, no breaking API change
 	$(BIN)/ruff format --check .
@@ -58,7 +58,7 @@ e2e: $(STAMP) ## QEMU machines from power-on to ready; as root; installs what it
 	PATH="$(CURDIR)/$(BIN):$$PATH" RACKSALT_E2E_IMAGES=$(E2E_IMAGES)/images CI=true tools/e2e.sh $(ARGS)
 
 e2e-free: $(STAMP) ## The tests that start no daemon (quick)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m 'not daemons and not e2e' $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not daemons and not e2e' $(ARGS)
 
 clean: ## Remove the environment and everything built
 	rm -rf $(VENV) docs/_build build dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -45,15 +45,8 @@ def _rank(item: pytest.Item) -> tuple[bool, int]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run unit tests first and what starts daemons last.
-
-    Where several processes share the work (pytest-xdist), each file is one's, and all that start daemons are one's:
-    they need the computer for themselves.
-    """
+    """Run unit tests first and what starts daemons last."""
     items.sort(key=_rank)
-    for item in items:
-        group = "daemons" if item.get_closest_marker("daemons") else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
