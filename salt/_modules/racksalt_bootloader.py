@@ -87,13 +87,9 @@ def _run(argv, **more):
 
 def _asked(settings):
     """Return what the settings say of console and kernel arguments, as both files need it."""
-    console = settings.get("console", "ttyS0,115200")
-    arguments = str(settings.get("kernel_arguments", ""))
-    for name, text in (("console", console), ("kernel_arguments", arguments)):
-        if not _WORDS.fullmatch(str(text)):
-            where = f"racksalt:stages:configure:{name}"
-            message = f"{where}: {text!r} has a character that means something to GRUB"
-            raise CommandExecutionError(message)
+    console = str(settings.get("console", "ttyS0,115200") or "")
+    arguments = str(settings.get("kernel_arguments") or "")
+    _sense(console=console, kernel_arguments=arguments)
     port, _, speed = console.partition(",")
     told = f"console=tty0 console={console}" if console else ""
     return {
@@ -102,6 +98,15 @@ def _asked(settings):
         "speed": "".join(filter(str.isdigit, speed)) or 115200,
         "arguments": f"{told} {arguments}".strip(),
     }
+
+
+def _sense(**texts):
+    for name, text in texts.items():
+        if not _WORDS.fullmatch(text):
+            where = f"racksalt:stages:configure:{name}"
+            message = f"{where}: {text!r} has a character that means something to GRUB"
+            remedy = "use letters, digits, spaces and _ . , : = / @ + % - only"
+            raise CommandExecutionError(f"{message}: {remedy}")
 
 
 def _kernels(root):
@@ -130,7 +135,9 @@ def _write(root, asked, kernels, uuid):
         menu += _ENTRY.format(
             title=f"Linux {name}", uuid=uuid, arguments=asked["arguments"], **files
         )
-    (root / "boot/grub/grub.cfg").write_text(menu)
+    place = root / "boot/grub/grub.cfg"
+    place.unlink(missing_ok=True)  # a link of the image would lead into this system
+    place.write_text(menu)
 
 
 def _bios(root, device):

@@ -169,8 +169,25 @@ def test_the_menu_names_the_newest_kernel_first_and_the_root_by_its_uuid(install
 def test_arguments_that_mean_something_to_grub_are_refused(imaged):
     """The message names the setting; nothing is installed."""
     _pillar(imaged, {"kernel_arguments": "quiet; reboot"})
-    with pytest.raises(CommandExecutionError, match="configure:kernel_arguments: 'quiet; reboot'"):
+    told = "configure:kernel_arguments: 'quiet; reboot' .* use letters"
+    with pytest.raises(CommandExecutionError, match=told):
         imaged.modules.racksalt_disk.carry_out("configure")
+
+
+def test_settings_without_a_value_are_none_and_a_link_is_not_followed(imaged, tmp_path):
+    """`kernel_arguments:` with nothing behind it is no argument "None"; no console asks for none."""
+    victim = tmp_path / "grub.cfg"
+    victim.write_text("of the live system")
+    root = Path(imaged.modules.racksalt_target.mount())
+    (root / "boot/grub/grub.cfg").symlink_to(victim)
+    _pillar(imaged, {"kernel_arguments": None, "console": None})
+    imaged.modules.racksalt_disk.carry_out("configure")
+    root = Path(imaged.modules.racksalt_target.mount(read_only=True))
+    menu = (root / "boot/grub/grub.cfg").read_text()
+    imaged.modules.racksalt_target.release()
+    assert victim.read_text() == "of the live system"
+    assert re.findall(r" ro (.*)$", menu, re.MULTILINE) == [""] * len(KERNELS)
+    assert "serial" not in menu
 
 
 def test_the_minion_is_made_and_the_network_told(imaged):
