@@ -7,6 +7,7 @@ the running configuration.
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -117,14 +118,25 @@ class NapalmSwitches:
 
 
 def _driver(switch: Switch) -> Any:
+    _forget_salts_ssh()
     try:
         from napalm import get_network_driver  # noqa: PLC0415 - an extra, and slow to import
-    except ImportError:
+    except ImportError as error:
+        trouble = "is not installed here" if error.name == "napalm" else f"does not load: {error}"
         raise SwitchError(
-            f"{switch.name}: the NAPALM library is not installed here",
-            "pip install 'racksalt[napalm]'",
+            f"{switch.name}: the NAPALM library {trouble}", "pip install 'racksalt[napalm]'"
         ) from None
     return get_network_driver(_platform(switch))
+
+
+def _forget_salts_ssh() -> None:
+    """Take Salt's runner ``ssh`` away from where ``ncclient``, which NAPALM needs, looks for ssh-python.
+
+    Salt's loader has the runners' folder in ``sys.path`` while it loads one; ``net`` imports NAPALM, and that ``ssh``.
+    """
+    taken = sys.modules.get("ssh")
+    if taken is not None and not hasattr(taken, "__path__"):
+        del sys.modules["ssh"]
 
 
 def _platform(switch: Switch) -> str:

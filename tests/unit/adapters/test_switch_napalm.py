@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import threading
 
@@ -152,3 +153,25 @@ def test_without_the_library_the_remedy_is_named(rig, monkeypatch):
     with pytest.raises(SwitchError, match="not installed") as caught:
         rig.driver.observe(rig.switch)
     assert caught.value.hint == "pip install 'racksalt[napalm]'"
+
+
+AFTER_ALL_RUNNERS = """
+import pathlib, sys
+import salt.config, salt.loader
+from racksalt.adapters.switch_napalm import NapalmSwitches
+from racksalt.model.switch import Switch
+
+folder, data = sys.argv[1:]
+options = {**salt.config.DEFAULT_MASTER_OPTS, "extension_modules": folder, "cachedir": folder}
+list(salt.loader.runner(options))
+assert sys.modules["ssh"].__file__.endswith("salt/runners/ssh.py"), "Salt leaves it alone now: so can we"
+agg = Switch(name="agg", rack="r1", driver="napalm", platform="mock", secret="file:secret", options={"path": data})
+print(sorted(NapalmSwitches(pathlib.Path(folder)).observe(agg).ports))
+"""
+
+
+def test_napalm_loads_where_salt_has_loaded_all_its_runners(rig, tmp_path):
+    """One of them is called as a library that NAPALM's own libraries look for."""
+    script = [sys.executable, "-c", AFTER_ALL_RUNNERS, str(tmp_path), str(rig.data)]
+    told = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert told.stdout.strip() == "['Ethernet1', 'Ethernet2', 'Management1']", told.stderr
