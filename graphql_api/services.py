@@ -132,7 +132,7 @@ class Services:
         if not entries:
             return False
         changed = {entry.node for entry in entries if entry.node}
-        rows = await asyncio.to_thread(self.source.of, changed)
+        rows = await asyncio.to_thread(self.source.of, changed, self.snapshot.known(changed))
         try:
             self.snapshot.apply(rows)
         except UnknownPlaceError:
@@ -176,7 +176,7 @@ def _shape(one: Snapshot) -> Any:
             for n in one.networks.values()
         ],
         [
-            (n.id, n.version, n.power.state, n.power.observed_at, n.last_seen_at)
+            (n.id, n.version, n.parts, n.power.state, n.power.observed_at, n.last_seen_at)
             for n in one.ordered
         ],
     )

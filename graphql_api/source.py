@@ -43,8 +43,11 @@ class TopologySource(Protocol):
         """Return the whole topology and the journal's head of the same transaction."""
         ...
 
-    def of(self, nodes: Iterable[str]) -> Rows:
-        """Return the rows of these nodes; zones, racks and networks may be left out."""
+    def of(self, nodes: Iterable[str], known: Mapping[str, int]) -> Rows:
+        """Return the rows of these nodes; zones, racks and networks may be left out.
+
+        So are the parts of a node whose ``parts`` is still the number that ``known`` has for it.
+        """
         ...
 
     def facts(

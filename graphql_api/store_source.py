@@ -25,9 +25,9 @@ class StoreSource:
         """Return the whole topology and the journal's head of the same transaction."""
         return _rows(self._store.topology())
 
-    def of(self, nodes: Iterable[str]) -> Rows:
-        """Return the rows of these nodes."""
-        return _rows(self._store.topology_of(list(nodes)))
+    def of(self, nodes: Iterable[str], known: Mapping[str, int]) -> Rows:
+        """Return the rows of these nodes, without the parts that did not change since ``known``."""
+        return _rows(self._store.topology_of(list(nodes), known))
 
     def facts(
         self, nodes: Sequence[str]

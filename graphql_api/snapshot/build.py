@@ -21,11 +21,13 @@ def fill(node: o.Node, row: rows.Node, commands: Commands) -> None:
     """Set every own attribute of ``node`` from its row; links to other things are left alone."""
     node.name = row.id
     node.version = row.version
+    node.parts = row.parts
     node.fqdn = row.fqdn
     node.position_u = row.position_u
     node.state = row.state
-    node.state_since = timestamp(row.state_since) or ""
-    node.since_s = row.state_since
+    if node.since_s != row.state_since or not node.state_since:
+        node.state_since = timestamp(row.state_since) or ""
+        node.since_s = row.state_since
     node.stage = row.stage
     node.stage_attempt = row.stage_attempt
     node.deadline_at = timestamp(row.deadline_at)
@@ -37,7 +39,7 @@ def fill(node: o.Node, row: rows.Node, commands: Commands) -> None:
     node.boot = row.boot
     node.boot_environment = row.boot_environment
     node.last_seen_at = timestamp(row.last_seen_at)
-    node.created_at = timestamp(row.created_at or None)
+    node.created_at = node.created_at or timestamp(row.created_at or None)
     node.power = o.Power(row.power, timestamp(row.power_observed_at))
     node.allowed_commands = commands.get(row.state, [])
 

@@ -189,7 +189,10 @@ class Address:
 
 @dataclass(slots=True, eq=False, repr=False)
 class Node:
-    """One physical server. ``since_s`` is ``state_since`` in seconds since the epoch, for filters and ordering."""
+    """One physical server. ``since_s`` is ``state_since`` in seconds since the epoch, for filters and ordering.
+
+    ``parts`` counts the changes of its parts up to what is here; it is not shown.
+    """
 
     id: str
     name: str = ""
@@ -199,6 +202,7 @@ class Node:
     state: str = ""
     state_since: str = ""
     since_s: float = 0.0
+    parts: int = 0
     stage: str | None = None
     stage_attempt: int = 0
     deadline_at: str | None = None

@@ -15,7 +15,7 @@ from graphql_api.snapshot import build
 from graphql_api.snapshot import objects as o
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from graphql_api.source import Rows
 
@@ -91,7 +91,8 @@ class Snapshot:
     def apply(self, rows: Rows) -> None:
         """Replace the nodes in ``rows`` in place: the object stays, so that whoever links to it sees the change.
 
-        Raises UnknownPlaceError before anything is changed when a row names an unknown place.
+        A node whose ``parts`` has not moved keeps its parts. Raises UnknownPlaceError before anything is changed when
+        a row names an unknown place.
         """
         self._check_places(rows)
         grouped = {
@@ -100,30 +101,28 @@ class Snapshot:
         }
         for row in rows.nodes:
             node = self.nodes.get(row.id)
+            whole = node is None or node.parts != row.parts
             if node is None:
                 node = self.nodes[row.id] = o.Node(row.id)
                 insort(self.ordered, node, key=_by_id)
-            else:
-                self._unlink(node)
+            elif whole:
+                self._drop_parts(node)
             build.fill(node, row, self.commands)
-            found = grouped["hardware"].get(row.id)
-            node.hardware = build.hardware(found[0]) if found else None
-            bmc = grouped["bmcs"].get(row.id)
-            node.bmc = o.Bmc(bmc[0].protocol, bmc[0].address, bmc[0].port) if bmc else None
-            build.parts(
-                node,
-                grouped["nics"].get(row.id, ()),
-                grouped["disks"].get(row.id, ()),
-                grouped["addresses"].get(row.id, ()),
-                self._network,
-            )
-            self._link(node, row.zone, row.rack)
+            if whole:
+                self._take_parts(node, {kind: of.get(row.id, ()) for kind, of in grouped.items()})
+            self._move(node, row.zone, row.rack)
+
+    def known(self, nodes: Iterable[str]) -> dict[str, int]:
+        """Return how many changes of its parts are here, by node, for those nodes that are."""
+        found = ((name, self.nodes.get(name)) for name in nodes)
+        return {name: node.parts for name, node in found if node is not None}
 
     def remove(self, node_id: str) -> None:
         """Forget a node that the store no longer has; an unknown id is no error."""
         node = self.nodes.pop(node_id, None)
         if node is not None:
-            self._unlink(node)
+            self._drop_parts(node)
+            self._move(node, None, None)
             del self.ordered[bisect_left(self.ordered, node_id, key=_by_id)]
 
     def _check_places(self, rows: Rows) -> None:
@@ -136,13 +135,24 @@ class Snapshot:
             if address.network:
                 self._network(address.network)
 
-    def _link(self, node: o.Node, zone: str | None, rack: str | None) -> None:
+    def _move(self, node: o.Node, zone: str | None, rack: str | None) -> None:
+        """List the node where it stands now, and no longer where it stood."""
+        old = (node.rack, node.zone)
         node.rack = self._rack(rack) if rack else None
         node.zone = self._zone(zone) if zone else (node.rack.zone if node.rack else None)
-        if node.rack is not None:
-            insort(node.rack.nodes, node, key=_by_id)
-        if node.zone is not None:
-            insort(node.zone.nodes, node, key=_by_id)
+        for before, now in zip(old, (node.rack, node.zone), strict=True):
+            if before is now:
+                continue
+            if before is not None:
+                del before.nodes[bisect_left(before.nodes, node.id, key=_by_id)]
+            if now is not None:
+                insort(now.nodes, node, key=_by_id)
+
+    def _take_parts(self, node: o.Node, parts: Mapping[str, Sequence[Any]]) -> None:
+        node.hardware = build.hardware(parts["hardware"][0]) if parts["hardware"] else None
+        bmc = parts["bmcs"][0] if parts["bmcs"] else None
+        node.bmc = o.Bmc(bmc.protocol, bmc.address, bmc.port) if bmc else None
+        build.parts(node, parts["nics"], parts["disks"], parts["addresses"], self._network)
         for nic in node.nics:
             self.by_mac[nic.mac] = node
         for address in node.addresses:
@@ -150,10 +160,7 @@ class Snapshot:
         if node.hardware is not None and node.hardware.serial:
             self.by_serial[node.hardware.serial].append(node)
 
-    def _unlink(self, node: o.Node) -> None:
-        for place in (node.rack, node.zone):
-            if place is not None:
-                del place.nodes[bisect_left(place.nodes, node.id, key=_by_id)]
+    def _drop_parts(self, node: o.Node) -> None:
         for nic in node.nics:
             if self.by_mac.get(nic.mac) is node:
                 del self.by_mac[nic.mac]

@@ -110,10 +110,11 @@ def _owners(tx: Transaction, site: Declarations) -> dict[str, str]:
     owners = tx.mac_owners([mac for node in site.nodes.values() for mac in node.macs])
     strangers = {n.id for n in tx.nodes(set(owners.values())).values() if not n.approved}
     others = strangers - set(site.nodes)
-    taken = [mac for mac, owner in owners.items() if owner in others]
+    taken = {mac: owner for mac, owner in owners.items() if owner in others}
     for mac in taken:
         del owners[mac]
         tx.remove(nics, mac=mac)
+    tx.touch(set(taken.values()))
     return owners
 
 

@@ -69,6 +69,7 @@ def write(tx: Transaction, gone: Sequence[Address], put: Sequence[Address]) -> N
         )
         tx.connection.execute(own, [{"_id": row.id, "_node": row.node} for row in put])
     tx.insert(t.addresses, [values(row) for row in put])
+    tx.touch({row.node for row in (*gone, *put)})
 
 
 def forget_network(tx: Transaction, name: str) -> None:

@@ -34,6 +34,8 @@ NOUNS: dict[type[Any], Table] = {
     PlaceProposal: t.place_proposals,
     BurnResult: t.burn_results,
 }
+PARTS = (Hardware, Nic, Disk, Bmc, Address)
+"""What belongs to a node and is shown with it; ``Node.parts`` counts their changes."""
 
 
 def query(noun: type[Noun]) -> Select[Any]:

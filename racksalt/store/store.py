@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    func,
+    or_,
+    select,
+)
 
 from racksalt.model.errors import NotFoundError
 from racksalt.model.event import Entry
-from racksalt.model.node import Address, Bmc, Boot, Disk, Hardware, Nic, Node
+from racksalt.model.node import Boot, Node
 from racksalt.model.place import Network, Rack, Zone
 from racksalt.store import tables as t
 from racksalt.store.engine import WRITE, open_engine
 from racksalt.store.failures import told
 from racksalt.store.migrate import migrate
-from racksalt.store.rows import NOUNS, query, reader, values
+from racksalt.store.rows import NOUNS, PARTS, query, reader, values
 from racksalt.store.transaction import CONDUCTOR, Transaction
 
 Noun = TypeVar("Noun")
 PLACES = (Zone, Rack, Network)
-PARTS = (Hardware, Nic, Disk, Bmc, Address)
+NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
+IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+OF_NODES: dict[type[Any], Select[Any]] = {
+    Node: query(Node).where(t.nodes.c.id.in_(IDS)),
+    **{noun: query(noun).where(NOUNS[noun].c.node.in_(IDS)) for noun in PARTS},
+}
 PULSES = {
     "sqlite": "PRAGMA data_version",
     "postgresql": "SELECT coalesce((SELECT max(seq) FROM journal), 0) + coalesce((SELECT max(id) FROM inbox), 0)",
@@ -209,17 +224,20 @@ class Store:
                 found[NOUNS[noun].name] = reader(noun)(connection.execute(query(noun)))
             return found
 
-    def topology_of(self, nodes: Sequence[str]) -> dict[str, Any]:
-        """Return these nodes and their parts, and the journal's head, all of one instant."""
+    def topology_of(
+        self, nodes: Sequence[str], known: Mapping[str, int] = NOTHING
+    ) -> dict[str, Any]:
+        """Return these nodes and their parts, and the journal's head, all of one instant.
+
+        ``known`` says up to which count of changes (``Node.parts``) the caller has a node's parts: those that did not
+        change since are left out.
+        """
         with self.read() as connection:
             found: dict[str, Any] = {"head": _head(connection)}
-            for noun in (Node, *PARTS):
-                table = NOUNS[noun]
-                key = table.c.id if noun is Node else table.c.node
-                rows = connection.execute(
-                    query(noun).where(key.in_(bindparam("ids", expanding=True))), {"ids": nodes}
-                )
-                found[table.name] = reader(noun)(rows)
+            found["nodes"] = _of(connection, Node, nodes)
+            changed = [node.id for node in found["nodes"] if known.get(node.id) != node.parts]
+            for noun in PARTS:
+                found[NOUNS[noun].name] = _of(connection, noun, changed) if changed else []
             return found
 
     def head(self) -> int:
@@ -326,6 +344,10 @@ class Store:
             wanted = wanted.order_by(order)
         with self.read() as connection:
             return reader(noun)(connection.execute(wanted))
+
+
+def _of(connection: Connection, noun: type[Noun], nodes: Sequence[str]) -> list[Noun]:
+    return reader(noun)(connection.execute(OF_NODES[noun], {"ids": nodes}))
 
 
 def _head(connection: Connection) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -25,7 +25,7 @@ from racksalt.model.event import Effect, Entry, Event
 from racksalt.model.hardware import BurnResult, PlaceProposal
 from racksalt.model.node import Bmc, Boot, Disk, Hardware, Nic, Node
 from racksalt.store import tables as t
-from racksalt.store.rows import NOUNS, effect_of, event_of, query, reader, values
+from racksalt.store.rows import NOUNS, PARTS, effect_of, event_of, query, reader, values
 
 Noun = TypeVar("Noun")
 IDS: BindParameter[Any] = bindparam("ids", expanding=True)
@@ -57,8 +57,9 @@ _HEAD = select(func.coalesce(func.max(t.journal.c.seq), 0))
 _NODE_UPDATE = (
     update(t.nodes)
     .where(t.nodes.c.id == bindparam("_id"), t.nodes.c.version == bindparam("_version"))
-    .values({c.name: bindparam(c.name) for c in t.nodes.c if c.name != "id"})
+    .values({c.name: bindparam(c.name) for c in t.nodes.c if c.name not in ("id", "parts")})
 )
+_TOUCH = update(t.nodes).where(t.nodes.c.id.in_(IDS)).values(parts=t.nodes.c.parts + 1)
 
 
 class Transaction:
@@ -164,7 +165,7 @@ class Transaction:
             return
         rows = [{**values(node), "_id": node.id, "_version": version} for node, version in changes]
         for row in rows:
-            del row["id"]
+            del row["id"], row["parts"]
         done = self.connection.execute(_NODE_UPDATE, rows)
         if done.rowcount != len(rows):
             raise ConflictError(
@@ -182,6 +183,13 @@ class Transaction:
             delete(table).where(*(c == bindparam(f"_{c.name}") for c in keys)), gone
         )
         self.insert(table, [values(noun) for noun in nouns])
+        if type(nouns[0]) in PARTS:
+            self.touch({noun.node for noun in nouns})
+
+    def touch(self, nodes: Collection[str]) -> None:
+        """Count a change of these nodes' parts, which whoever writes a table of PARTS says here."""
+        if nodes:
+            self.connection.execute(_TOUCH, {"ids": list(nodes)})
 
     def forget_boots(self, boots: Sequence[Boot]) -> None:
         """Delete boots."""
@@ -219,6 +227,7 @@ class Transaction:
         for table, parts in ((t.hardware, hardware), (t.nics, nics), (t.disks, disks)):
             self.connection.execute(delete(table).where(table.c.node.in_(IDS)), {"ids": nodes})
             self.insert(table, [values(part) for part in parts])
+        self.touch(nodes)
 
     def insert(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
         """Insert rows; none is fine."""

@@ -75,8 +75,8 @@ def test_a_changed_node_stays_the_same_object():
     """Who links to the node sees the change; its old keys lead nowhere any more."""
     made = a_snapshot(a_node("n1", rack="r1"), a_node("n2", rack="r1"))
     before = made.nodes["n1"]
-    rows = Rows(nodes=[a_node("n1", rack="r2", zone="z2", state="problem")], **parts("n1", 9))
-    made.apply(rows)
+    moved = a_node("n1", rack="r2", zone="z2", state="problem", parts=1)
+    made.apply(Rows(nodes=[moved], **parts("n1", 9)))
     assert made.nodes["n1"] is before
     assert (before.state, before.rack.name, before.zone.name) == ("problem", "r2", "z2")
     assert [node.id for node in made.racks["r1"].nodes] == ["n2"]
@@ -88,6 +88,24 @@ def test_a_changed_node_stays_the_same_object():
     assert "S1" not in made.by_serial
     assert made.networks["admin"].address_count == 2
     assert before.allowed_commands == []
+
+
+def test_a_node_whose_parts_did_not_change_keeps_them_and_moves():
+    """Its row alone is enough: most events of a node concern nothing else."""
+    made = a_snapshot(a_node("n1", rack="r1"), a_node("n2", rack="r1"))
+    node = made.nodes["n1"]
+    nics, addresses = node.nics, node.addresses
+    assert made.known(["n1", "nx"]) == {"n1": 0}
+    made.apply(Rows(nodes=[a_node("n1", rack="r2", zone="z2", state="problem")]))
+    assert (node.state, node.rack.name, node.zone.name) == ("problem", "r2", "z2")
+    assert (node.nics, node.addresses, node.hardware.serial) == (nics, addresses, "S1")
+    assert (
+        [it.id for it in made.racks["r1"].nodes]
+        == [it.id for it in made.zones["z1"].nodes]
+        == ["n2"]
+    )
+    assert made.racks["r2"].nodes == made.zones["z2"].nodes == [node]
+    assert made.networks["admin"].address_count == 2
 
 
 def test_a_range_counts_the_addresses_that_nodes_hold():
@@ -127,9 +145,9 @@ def test_a_removed_node_leaves_no_trace():
 def test_a_moved_mac_belongs_to_its_new_node():
     """A NIC that went into another server is found there, also when the old one is taken up later."""
     made = a_snapshot(a_node("n1"), a_node("n2"))
-    made.apply(Rows(nodes=[a_node("n2")], **parts("n2", 1)))
+    made.apply(Rows(nodes=[a_node("n2", parts=1)], **parts("n2", 1)))
     assert made.by_mac["02:00:00:00:00:01"].id == "n2"
-    made.apply(Rows(nodes=[a_node("n1")], **parts("n1", 5)))
+    made.apply(Rows(nodes=[a_node("n1", parts=1)], **parts("n1", 5)))
     assert made.by_mac["02:00:00:00:00:01"].id == "n2"
     assert made.by_mac["02:00:00:00:00:05"].id == "n1"
 

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from graphql_api.snapshot.snapshot import Snapshot
 from graphql_api.store_source import StoreSource
+from racksalt.conductor.records import write_inventories
 from racksalt.model.event import Entry
-from racksalt.model.node import Bmc, Hardware, Nic
+from racksalt.model.node import Address, Bmc, Hardware, Nic
 from racksalt.model.place import Network, Rack, Zone
+from racksalt.store import addresses
 from tests.support.builders import a_node
 
 
@@ -64,11 +66,81 @@ def test_the_whole_topology_is_read_with_the_journals_head(store):
 def test_some_nodes_are_read_with_their_parts_alone(store):
     """What changed, and nothing else."""
     populate(store)
-    rows = StoreSource(store).of({"n1", "nx"})
+    rows = StoreSource(store).of({"n1", "nx"}, {})
     assert [node.id for node in rows.nodes] == ["n1"]
     assert [nic.id for nic in rows.nics] == ["n1/0"]
     assert not rows.bmcs
     assert not rows.zones
+
+
+def _attributes(thing):
+    """Return the attributes of an object with slots, or None."""
+    return thing and {name: getattr(thing, name) for name in type(thing).__dataclass_fields__}
+
+
+def _everything(made):
+    """Return what a snapshot says of each node and its parts."""
+    return {
+        node.id: (
+            node.parts,
+            node.state,
+            node.rack and node.rack.name,
+            _attributes(node.hardware),
+            _attributes(node.bmc),
+            [(nic.mac, nic.name) for nic in node.nics],
+            [(disk.name, disk.serial) for disk in node.disks],
+            [(it.address, it.nic and it.nic.mac) for it in node.addresses],
+        )
+        for node in made.ordered
+    } | {"macs": {mac: node.id for mac, node in made.by_mac.items()}}
+
+
+def test_who_follows_sees_every_change_of_parts_and_reads_no_others(store):
+    """Whatever writes a part counts it: what was followed is what a fresh load has."""
+    populate(store)
+    source = StoreSource(store)
+    made = Snapshot(source.load(), {})
+    moved = Nic(id="n2/0", node="n2", name="eth0", mac="02:00:00:00:00:02")
+    held = Address(
+        id="admin/4/10.0.0.5", node="n1", network="admin", address="10.0.0.5", family=4,
+        kind="reservation", nic="n1/0",
+    )  # fmt: skip
+    inventory = {
+        "serial": "S2",
+        "nics": [{"mac": "02:00:00:00:00:01", "name": "lan"}],
+        "disks": [{"name": "sda"}],
+    }
+    changes = {
+        "inventory": lambda tx: write_inventories(tx, {"n1": inventory}, {"n1"}),
+        "address": lambda tx: addresses.write(tx, [], [held]),
+        "address gone": lambda tx: addresses.write(tx, [held], []),
+        "nic": lambda tx: tx.put([moved]),
+        "serial": lambda tx: tx.put([Hardware(node="n2", serial="S9")]),
+        "bmc": lambda tx: tx.put(
+            [
+                Bmc(
+                    node="n1",
+                    protocol="redfish",
+                    address="10.0.0.2",
+                    port=443,
+                    username="u",
+                    secret="s",
+                )
+            ]
+        ),
+    }
+    for name, change in changes.items():
+        with store.write() as tx:
+            change(tx)
+        rows = source.of(["n1", "n2"], made.known(["n1", "n2"]))
+        assert len({row.node for row in (*rows.hardware, *rows.nics, *rows.bmcs)}) == 1, name
+        made.apply(rows)
+        assert _everything(made) == _everything(Snapshot(source.load(), {})), name
+    assert made.nodes["n1"].bmc.protocol == "redfish"
+    assert made.nodes["n1"].nics[0].name == "lan"
+    assert made.nodes["n2"].hardware.serial == "S9"
+    rows = source.of(["n1", "n2"], made.known(["n1", "n2"]))
+    assert not [*rows.nics, *rows.hardware, *rows.bmcs, *rows.disks, *rows.addresses]
 
 
 def test_the_head_follows_what_is_committed(store):
