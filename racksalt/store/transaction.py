@@ -25,6 +25,7 @@ from racksalt.model.event import Effect, Entry, Event
 from racksalt.model.hardware import BurnResult, PlaceProposal
 from racksalt.model.node import Bmc, Boot, Disk, Hardware, Nic, Node
 from racksalt.store import tables as t
+from racksalt.store.bulk import execute_many
 from racksalt.store.rows import NOUNS, PARTS, effect_of, event_of, query, reader, values
 
 Noun = TypeVar("Noun")
@@ -166,10 +167,10 @@ class Transaction:
         rows = [{**values(node), "_id": node.id, "_version": version} for node, version in changes]
         for row in rows:
             del row["id"], row["parts"]
-        done = self.connection.execute(_NODE_UPDATE, rows)
-        if done.rowcount != len(rows):
+        done = execute_many(self.connection, _NODE_UPDATE, rows)
+        if done != len(rows):
             raise ConflictError(
-                f"{len(rows) - done.rowcount} of {len(rows)} nodes were changed by somebody else"
+                f"{len(rows) - done} of {len(rows)} nodes were changed by somebody else"
             )
 
     def put(self, nouns: Sequence[Any]) -> None:
@@ -232,7 +233,7 @@ class Transaction:
     def insert(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
         """Insert rows; none is fine."""
         if rows:
-            self.connection.execute(insert(table), list(rows))
+            execute_many(self.connection, insert(table), rows)
 
     # Inbox: what came over the bus and is still to be handled.
 
