@@ -27,8 +27,9 @@ RELOAD_S = 60.0
 """How often, at most, the whole topology is read again for what changes without a journal entry (racks, networks)."""
 RELOAD_SHARE = 0.01
 """The share of the time that reading again may take."""
-FANOUTS_S = 5.0
-"""How old the fan-outs that costs are reckoned from may get while the topology changes."""
+FANOUTS_S, FANOUTS_SHARE = 5.0, 0.01
+"""How old the fan-outs that costs are reckoned from may get while the topology changes: older where counting them
+would take more than this share of the event loop's time."""
 RETRY_S = 1.0
 CHUNK = 1000
 
@@ -58,7 +59,7 @@ class Services:
         self.documents = Documents(schema._schema, self.limits)  # noqa: SLF001 - strawberry's own name for it
         self.feed = Feed()
         self.fanouts: cost.Fanouts = {}
-        self._counted = 0.0
+        self._count_from = 0.0
         self._commands = commands
         self._tasks: set[asyncio.Future[Any]] = set()
         self._moved = asyncio.Event()
@@ -142,14 +143,17 @@ class Services:
                 self.snapshot.remove(name)
         self.snapshot.seq = max(self.snapshot.seq, entries[-1].seq)
         self._moved.set()
-        if asyncio.get_running_loop().time() - self._counted >= FANOUTS_S:
+        if asyncio.get_running_loop().time() >= self._count_from:
             self._count()
         self.feed.publish(entries, self.snapshot.nodes)
         return True
 
     def _count(self) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         self.fanouts = cost.fanouts(self.snapshot)
-        self._counted = asyncio.get_running_loop().time()
+        took = loop.time() - began
+        self._count_from = began + max(FANOUTS_S, took / FANOUTS_SHARE)
 
     async def _reload(self) -> None:
         """Read everything again, and take it if it says something else under the same seq: a new generation."""

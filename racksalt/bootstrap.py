@@ -31,6 +31,7 @@ from racksalt.conductor.operations import Operations
 from racksalt.conductor.ports import Jobs, Power
 from racksalt.conductor.switching import SwitchOperations
 from racksalt.conductor.view import Rules
+from racksalt.garbage import collect_seldom
 from racksalt.model.errors import RacksaltError, SettingsError
 from racksalt.model.event import Event
 from racksalt.model.node import Node
@@ -119,6 +120,7 @@ class App:
 
     def start(self) -> None:
         """Carry out effects from now on, and follow what the site's files declare."""
+        collect_seldom()
         self.conductor.start()
         self.conductor.sweep("site", SITE_SWEEP_S, self._follow_site)
 
@@ -218,6 +220,7 @@ def _world(settings: Settings, salt_opts: Mapping[str, Any] | None) -> World:
         jobs["salt"], keys, announcer = SaltJobs(opts), SaltKeys(opts), SaltAnnouncer(opts)
     return World(
         clock=time.time,
+        spent=time.thread_time,
         power=power,
         jobs=jobs,
         keys=keys,

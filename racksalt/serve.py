@@ -12,6 +12,7 @@ import uvicorn
 import uvloop
 
 from racksalt.bootstrap import App, open_app
+from racksalt.garbage import collect_seldom
 from racksalt.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ def serve(settings: Settings, *, conductor: bool = False) -> None:
         settings: hosts, ports, database.
         conductor: also carry out effects, for a site or a lab without a Salt master.
     """
+    collect_seldom()
     app = open_app(settings)
     try:
         if conductor:

@@ -16,7 +16,7 @@ from racksalt.conductor.enrolment import KeyCheck
 from racksalt.conductor.handle import Outcome
 from racksalt.conductor.ports import World
 from racksalt.conductor.power_sweep import PowerSweep
-from racksalt.conductor.sweeps import DeadlineSweep, JobSweep, KeySweep, Sweep
+from racksalt.conductor.sweeps import SHARE, DeadlineSweep, JobSweep, KeySweep, Sweep
 from racksalt.conductor.view import Rules
 from racksalt.conductor.writer import Writer
 from racksalt.model.errors import StoreError
@@ -125,9 +125,9 @@ class Conductor:
         self.sweep("work", settings.poll_s, self._look)
         late = DeadlineSweep(store, world, tell, settings.start_grace_s)
         self.sweep("deadlines", 1.0, late, first_s=settings.start_grace_s)
-        self.sweep("jobs", settings.jobs_sweep_s, jobs)
-        self.sweep("keys", settings.keys_sweep_s, self._keys)
-        self.sweep("power", settings.power_sweep_s, power)
+        self.sweep("jobs", settings.jobs_sweep_s, jobs, share=SHARE)
+        self.sweep("keys", settings.keys_sweep_s, self._keys, share=SHARE)
+        self.sweep("power", settings.power_sweep_s, power, share=SHARE)
         if world.announcer is not None:
             self.sweep("publish", max(settings.poll_s, 0.1), self._publish)
 
@@ -176,10 +176,15 @@ class Conductor:
             log.warning("others must wait for what this conductor held: %s", error)
 
     def sweep(
-        self, name: str, every_s: float, look: Callable[[], None], first_s: float = 0.0
+        self,
+        name: str,
+        every_s: float,
+        look: Callable[[], None],
+        first_s: float = 0.0,
+        share: float = 1.0,
     ) -> None:
         """Look at something every ``every_s`` seconds until the conductor stops."""
-        self._sweeps[name] = Sweep(name, every_s, look, first_s)
+        self._sweeps[name] = Sweep(name, every_s, look, first_s, share, self.world.spent)
         self._sweeps[name].start()
 
     def _beat(self) -> None:

@@ -261,7 +261,10 @@ class Announcer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All ports of one conductor, by the node's own choice of agent and BMC protocol."""
+    """All ports of one conductor, by the node's own choice of agent and BMC protocol.
+
+    ``spent`` tells the seconds of processor time that the calling thread had.
+    """
 
     clock: Clock
     power: dict[str, Power]
@@ -271,6 +274,7 @@ class World:
     agent_poll_s: float = 2.0
     management: Mapping[str, Management] = field(default_factory=dict)
     logins: Mapping[str, Logins] = field(default_factory=dict)
+    spent: Clock = lambda: 0.0
 
     def power_of(self, bmc: Bmc) -> Power:
         """Return the power port for this BMC's protocol."""

@@ -11,7 +11,7 @@ import logging
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Literal
 
@@ -33,6 +33,8 @@ REPEAT_PAUSE_S = 0.5
 """How far apart these readings are."""
 ANSWER_S = 5.0
 """How long the agent of a node that is said to be off is given to prove the contrary."""
+AT_ONCE = 200
+"""How many nodes the store is asked for in one go: of the last one the answer is still fresh."""
 Tell = Callable[[Sequence[Event]], None]
 Reading = Literal["on", "off"]
 
@@ -126,22 +128,23 @@ class PowerSweep:
         self, nodes: Sequence[Node], bmcs: dict[str, Bmc], found: dict[str, Reading]
     ) -> None:
         """Tell of what was seen again, by the BMC, and is not disproved, by the node."""
-        free = [node for node in nodes if not self._is_ours(node)]
-        sure = self._agreed(free, bmcs, found)
+        sure = self._agreed(list(self._not_ours(nodes)), bmcs, found)
         lost = [node for node in sure if found[node.id] == "off" and self._works(node)]
         alive = self._alive(lost)
         now = self.world.clock()
-        for node in sure:
-            # Again: reading takes time, and a command may have come in between.
-            if not self._is_ours(node):
-                self.tell(_events(node, found[node.id], now, node in lost, node.id in alive))
+        gone = {node.id for node in lost}
+        # Again: reading takes time, and a command may have come in between.
+        for node in self._not_ours(sure):
+            self.tell(_events(node, found[node.id], now, node.id in gone, node.id in alive))
 
-    def _is_ours(self, node: Node) -> bool:
-        """Whether what was seen may be a moment of our own doing, or is about an older state of the node."""
-        if self.store.has_lane(node.id, "power"):
-            return True
-        now = self.store.node(node.id)
-        return (now.state, now.boot, now.power) != (node.state, node.boot, node.power)
+    def _not_ours(self, nodes: Sequence[Node]) -> Iterator[Node]:
+        """Leave out those where what was seen may be a moment of our own doing, or is about an older state."""
+        for at in range(0, len(nodes), AT_ONCE):
+            some = nodes[at : at + AT_ONCE]
+            names = [node.id for node in some]
+            ours = self.store.in_lane("power", names)
+            now = {node.id: _record_of(node) for node in self.store.nodes_by_id(names)}
+            yield from (it for it in some if it.id not in ours and now.get(it.id) == _record_of(it))
 
     def _agreed(
         self, nodes: Sequence[Node], bmcs: dict[str, Bmc], found: dict[str, Reading]
@@ -168,7 +171,7 @@ class PowerSweep:
         except BmcError as error:
             log.info("power of %s is not known for sure: %s", node.id, error)
             return False
-        if again != seen and not self._is_ours(node):
+        if again != seen and any(self._not_ours([node])):
             self._caught[node.id] += 1
             log.warning("the BMC of %s says %s and %s in turn: not believed", node.id, seen, again)
         return again == seen
@@ -187,6 +190,10 @@ class PowerSweep:
             except RacksaltError as error:
                 log.info("agents of %s cannot be asked: %s", ", ".join(names[:5]), error)
         return found
+
+
+def _record_of(node: Node) -> tuple[object, ...]:
+    return node.state, node.boot, node.power
 
 
 def _events(node: Node, seen: Reading, now: float, lost: bool, alive: bool) -> list[Event]:

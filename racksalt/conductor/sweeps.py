@@ -15,7 +15,7 @@ from typing import Any
 
 from racksalt.conductor.certificates import erasure_of
 from racksalt.conductor.enrolment import KeyCheck
-from racksalt.conductor.ports import JobResult, World
+from racksalt.conductor.ports import Clock, JobResult, World
 from racksalt.model.errors import RacksaltError
 from racksalt.model.event import Event
 from racksalt.model.node import Node
@@ -28,6 +28,8 @@ AWAY_S = 15.0
 """Between two looks at deadlines that are further apart, this machine slept (or its clock was set)."""
 FULL_SWEEP_S = 5.0
 """How long hints about single jobs may put off a look at all of them."""
+SHARE = 0.05
+"""The share of a processor that looking at everything may take: with many nodes the looks are further apart."""
 SILENT_SHARE, MOST_SHARES, AT_FIRST = 0.25, 8.0, 4
 """A silent agent is asked again after this share of the time after which a job counts as overdue; after the first few
 times, twice as long each time, up to a bound: on a slow machine questions must not keep the job from its end."""
@@ -39,13 +41,23 @@ Tell = Callable[[Sequence[Event]], None]
 
 
 class Sweep(threading.Thread):
-    """Calls ``look`` every ``every_s`` seconds, or sooner when poked; an error is logged and the sweep goes on."""
+    """Calls ``look`` every ``every_s`` seconds, or sooner when poked; an error is logged and the sweep goes on.
+
+    Looks are further apart where they would take more than ``share`` of a processor.
+    """
 
     def __init__(
-        self, name: str, every_s: float, look: Callable[[], None], first_s: float = 0.0
+        self,
+        name: str,
+        every_s: float,
+        look: Callable[[], None],
+        first_s: float = 0.0,
+        share: float = 1.0,
+        spent: Clock = lambda: 0.0,
     ) -> None:
         super().__init__(name=f"racksalt-{name}", daemon=True)
         self.every_s, self.look, self.first_s = every_s, look, first_s
+        self.share, self.spent = share, spent
         self._poked = threading.Event()
         self._ended = False
 
@@ -54,12 +66,13 @@ class Sweep(threading.Thread):
         self._poked.wait(self.first_s)
         while not self._ended:
             self._poked.clear()
-            pause_s = self.every_s
+            began = self.spent()
             try:
                 self.look()
+                pause_s = max(self.every_s, (self.spent() - began) / self.share)
             except Exception as error:
                 # Neither the log nor whatever is in trouble is flooded.
-                pause_s = max(pause_s, ERROR_PAUSE_S)
+                pause_s = max(self.every_s, ERROR_PAUSE_S)
                 known = isinstance(error, RacksaltError)
                 log.error("%s: %s; next try in %s s", self.name, error, pause_s, exc_info=not known)
             self._poked.wait(pause_s)
@@ -113,7 +126,7 @@ class JobSweep:
         self._silent: Counter[str] = Counter()
         self._hinted: deque[str] = deque()
         self._back: set[str] = set()
-        self._full_at = 0.0
+        self._full_from = 0.0
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="racksalt-lost")
 
     def hint(self, jids: Iterable[str]) -> None:
@@ -128,12 +141,13 @@ class JobSweep:
         """Look up the jobs that were hinted at; all that run when there was no hint, or none for a while."""
         hinted = {self._hinted.popleft() for _ in range(len(self._hinted))}
         now = self.world.clock()
-        if hinted and now - self._full_at < FULL_SWEEP_S:
+        if hinted and now < self._full_from:
             self._look(self.store.running(hinted))
             return
-        self._full_at = now
+        began = self.world.spent()
         running = self.store.running()
         self._look(running)
+        self._full_from = _next_full(now, self.world.spent() - began)
         known = {node.job for node in running}
         self._asked = {jid: at for jid, at in list(self._asked.items()) if jid in known}
         self._silent = Counter({jid: n for jid, n in list(self._silent.items()) if jid in known})
@@ -205,6 +219,11 @@ class JobSweep:
         return job_event(result, self.world.clock())
 
 
+def _next_full(now: float, spent: float) -> float:
+    """Return from when on hints no longer put off a look at everything, of which the last cost ``spent`` seconds."""
+    return now + max(FULL_SWEEP_S, spent / SHARE)
+
+
 def _lost(node: Node, at: float) -> Event:
     return Event(
         id=f"lost:{node.job}:{node.id}",
@@ -242,7 +261,7 @@ class KeySweep:
     def __init__(self, store: Store, world: World, tell: Tell, check: KeyCheck) -> None:
         self.store, self.world, self.tell, self.check = store, world, tell, check
         self._hinted: deque[str] = deque()
-        self._full_at = 0.0
+        self._full_from = 0.0
 
     def hint(self, nodes: Iterable[str]) -> None:
         """Look at the keys of these nodes first: they are said to have signed in."""
@@ -251,13 +270,14 @@ class KeySweep:
     def __call__(self) -> None:
         """Check the keys that were hinted at; all that wait when there was no hint, or none for a while."""
         hinted = {self._hinted.popleft() for _ in range(len(self._hinted))}
-        keys, now, of = self.world.keys, self.world.clock(), None
-        if hinted and now - self._full_at < FULL_SWEEP_S:
-            pending = [key for name in sorted(hinted) for key in keys.get(name) if not key.accepted]
-            of = hinted
+        keys, now, began = self.world.keys, self.world.clock(), self.world.spent()
+        some = hinted if now < self._full_from else set()
+        if some:
+            pending = [key for name in sorted(some) for key in keys.get(name) if not key.accepted]
         else:
-            self._full_at = now
             pending = keys.pending()
-        found = self.check.refusals.few(self.check.events(pending, of=of))
+        found = self.check.refusals.few(self.check.events(pending, of=some or None))
         if found:
             self.tell(found)
+        if not some:
+            self._full_from = _next_full(now, self.world.spent() - began)

@@ -158,11 +158,7 @@ class Store:
 
     def awaiting(self, name: str, nodes: Sequence[str]) -> set[str]:
         """Return those of the nodes for which this effect is still to be done."""
-        wanted = select(t.outbox.c.node).where(
-            t.outbox.c.node.in_(list(nodes)), t.outbox.c.name == name
-        )
-        with self.read() as connection:
-            return set(connection.execute(wanted).scalars())
+        return self._waiting(nodes, t.outbox.c.name == name)
 
     def held(self, ids: Sequence[int], owner: str) -> set[int]:
         """Return those of the effects that are still to be done, and by this conductor."""
@@ -172,9 +168,9 @@ class Store:
         with self.read() as connection:
             return set(connection.execute(wanted).scalars())
 
-    def has_lane(self, node: str, lane: str) -> bool:
-        """Return whether anything is still to be done in a lane of the node."""
-        return self._pending(t.outbox.c.node == node, t.outbox.c.lane == lane)
+    def in_lane(self, lane: str, nodes: Sequence[str]) -> set[str]:
+        """Return those of the nodes for which anything is still to be done in this lane."""
+        return self._waiting(nodes, t.outbox.c.lane == lane)
 
     def is_due(self, now: float) -> bool:
         """Return whether there is anything to take from the inbox or to do now."""
@@ -332,11 +328,10 @@ class Store:
         """Return the node's boots, newest first."""
         return sorted(self.parts(Boot, node), key=lambda boot: boot.generation, reverse=True)
 
-    def _pending(self, *where: Any) -> bool:
+    def _waiting(self, nodes: Sequence[str], where: ColumnElement[bool]) -> set[str]:
+        wanted = select(t.outbox.c.node).where(t.outbox.c.node.in_(list(nodes)), where)
         with self.read() as connection:
-            return (
-                connection.execute(select(t.outbox.c.id).where(*where).limit(1)).first() is not None
-            )
+            return set(connection.execute(wanted).scalars())
 
     def _select(self, noun: type[Noun], *where: Any, order: Any = None) -> list[Noun]:
         wanted = query(noun).where(*where)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from graphql_api.snapshot.snapshot import Snapshot
 from graphql_api.store_source import StoreSource
 from racksalt.conductor.records import write_inventories
@@ -95,50 +97,49 @@ def _everything(made):
     } | {"macs": {mac: node.id for mac, node in made.by_mac.items()}}
 
 
-def test_who_follows_sees_every_change_of_parts_and_reads_no_others(store):
+GIVEN = Address(
+    id="admin/4/10.0.0.9", node="n1", nic=None, network="admin", address="10.0.0.9", family=4
+)
+MOVED = Nic(id="n2/0", node="n2", name="eth0", mac="02:00:00:00:00:02")
+HELD = Address(
+    id="admin/4/10.0.0.5", node="n1", nic="n1/0", network="admin", address="10.0.0.5", family=4
+)
+OTHER_BMC = Bmc(
+    node="n1", protocol="redfish", address="10.0.0.2", port=443, username="u", secret="s"
+)
+INVENTORY = {
+    "serial": "S2",
+    "nics": [{"mac": "02:00:00:00:00:01", "name": "lan"}],
+    "disks": [{"name": "sda"}],
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tx: write_inventories(tx, {"n1": INVENTORY}, {"n1"}),
+        lambda tx: addresses.write(tx, [], [HELD]),
+        lambda tx: addresses.write(tx, [GIVEN], []),
+        lambda tx: tx.put([MOVED]),
+        lambda tx: tx.put([Hardware(node="n2", serial="S9")]),
+        lambda tx: tx.put([OTHER_BMC]),
+    ],
+    ids=["inventory", "address", "address gone", "nic", "serial", "bmc"],
+)
+def test_who_follows_sees_every_change_of_parts_and_reads_no_others(store, change):
     """Whatever writes a part counts it: what was followed is what a fresh load has."""
     populate(store)
+    with store.write() as tx:
+        addresses.write(tx, [], [GIVEN])
     source = StoreSource(store)
     made = Snapshot(source.load(), {})
-    moved = Nic(id="n2/0", node="n2", name="eth0", mac="02:00:00:00:00:02")
-    held = Address(
-        id="admin/4/10.0.0.5", node="n1", network="admin", address="10.0.0.5", family=4,
-        kind="reservation", nic="n1/0",
-    )  # fmt: skip
-    inventory = {
-        "serial": "S2",
-        "nics": [{"mac": "02:00:00:00:00:01", "name": "lan"}],
-        "disks": [{"name": "sda"}],
-    }
-    changes = {
-        "inventory": lambda tx: write_inventories(tx, {"n1": inventory}, {"n1"}),
-        "address": lambda tx: addresses.write(tx, [], [held]),
-        "address gone": lambda tx: addresses.write(tx, [held], []),
-        "nic": lambda tx: tx.put([moved]),
-        "serial": lambda tx: tx.put([Hardware(node="n2", serial="S9")]),
-        "bmc": lambda tx: tx.put(
-            [
-                Bmc(
-                    node="n1",
-                    protocol="redfish",
-                    address="10.0.0.2",
-                    port=443,
-                    username="u",
-                    secret="s",
-                )
-            ]
-        ),
-    }
-    for name, change in changes.items():
-        with store.write() as tx:
-            change(tx)
-        rows = source.of(["n1", "n2"], made.known(["n1", "n2"]))
-        assert len({row.node for row in (*rows.hardware, *rows.nics, *rows.bmcs)}) == 1, name
-        made.apply(rows)
-        assert _everything(made) == _everything(Snapshot(source.load(), {})), name
-    assert made.nodes["n1"].bmc.protocol == "redfish"
-    assert made.nodes["n1"].nics[0].name == "lan"
-    assert made.nodes["n2"].hardware.serial == "S9"
+    before = _everything(made)
+    with store.write() as tx:
+        change(tx)
+    rows = source.of(["n1", "n2"], made.known(["n1", "n2"]))
+    assert len({row.node for row in (*rows.hardware, *rows.nics, *rows.bmcs)}) == 1
+    made.apply(rows)
+    assert _everything(made) == _everything(Snapshot(source.load(), {})) != before
     rows = source.of(["n1", "n2"], made.known(["n1", "n2"]))
     assert not [*rows.nics, *rows.hardware, *rows.bmcs, *rows.disks, *rows.addresses]
 

@@ -172,4 +172,4 @@ def test_a_machine_that_is_really_off_is_told_of_among_the_liars(site):
     )
     assert site.store.node(quiet).power == "off"
     assert (site.store.node(busy).state, site.store.node(busy).boot) == ("installing", 2)
-    assert site.store.has_lane(busy, "power")
+    assert site.store.in_lane("power", [busy])

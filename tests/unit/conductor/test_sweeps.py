@@ -12,6 +12,7 @@ import pytest
 from racksalt.conductor.enrolment import KeyCheck
 from racksalt.conductor.ports import JobRequest, JobResult
 from racksalt.conductor.sweeps import (
+    SHARE,
     DeadlineSweep,
     JobSweep,
     KeySweep,
@@ -258,3 +259,56 @@ def test_a_job_that_ran_no_state_is_lost_and_nothing_failed():
     result = JobResult(jid="1" * 20, node="n1", ok=False, ran=False, message="Pillar timed out")
     assert job_event(result, NOW).name == "stage_lost"
     assert job_event(replace(result, ran=True), NOW).name == "stage_failed"
+
+
+class _Spent:
+    """This thread's processor time: each look takes ``cost_s``."""
+
+    def __init__(self, cost_s):
+        self.cost_s, self.now = cost_s, 0.0
+
+    def __call__(self):
+        self.now += self.cost_s
+        return self.now
+
+
+class _Pauses:
+    """Takes the place of the event that a sweep waits for, and ends the sweep after some pauses."""
+
+    def __init__(self, sweep, number):
+        self.sweep, self.left, self.told = sweep, number, []
+
+    def clear(self):
+        """Nothing to forget."""
+
+    def set(self):
+        """Nothing to wake."""
+
+    def wait(self, seconds):
+        """Note how long would have been waited."""
+        self.told.append(seconds)
+        self.left -= 1
+        if self.left <= 0:
+            self.sweep.stop()
+
+
+@pytest.mark.parametrize(("cost_s", "pause_s"), [(0.1, 5.0), (0.5, 10.0)])
+def test_looks_that_cost_much_are_further_apart(cost_s, pause_s):
+    """With many nodes a look at all of them is work: it gets its share of a processor and no more."""
+    sweep = Sweep("test", 5.0, lambda: None, share=0.05, spent=_Spent(cost_s))
+    sweep._poked = pauses = _Pauses(sweep, 3)
+    sweep.run()
+    assert pauses.told == [0.0, pytest.approx(pause_s), pytest.approx(pause_s)]
+
+
+def test_hints_put_off_dear_looks_at_everything_for_longer(sqlite_store, world):
+    """What is hinted at is looked up at once all the same."""
+    fill(sqlite_store, running("n1"), running("n2", job="2"))
+    asked = []
+    world.jobs.results = lambda pairs: asked.append([node for _, node in pairs]) or []
+    sweep = JobSweep(sqlite_store, replace(world.ports, spent=_Spent(1.0)), list, 1000)
+    for _ in range(3):
+        sweep.hint([JID])
+        sweep()
+        world.clock.pass_(1.0 / SHARE / 2 + 0.5)
+    assert asked == [["n1", "n2"], ["n1"], ["n1", "n2"]]
