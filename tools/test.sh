@@ -7,7 +7,7 @@ none=5 # pytest's status when nothing was selected
 
 python -m pytest -n 2 --dist loadfile -m 'not daemons and not e2e' "$@"
 shared=$?
-python -m pytest -m 'daemons and not e2e' "$@"
+python -m pytest -m 'daemons and not e2e' --durations=25 "$@"
 alone=$?
 for status in $shared $alone; do
     [ "$status" = 0 ] || [ "$status" = $none ] || exit "$status"

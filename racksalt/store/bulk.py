@@ -1,7 +1,7 @@
 """Runs one statement for many rows, at the driver's price.
 
-SQLAlchemy prepares each row of such a statement anew; that was a third of what a batch of events cost. Here the
-statement is compiled once for its columns, and a row is its values in the driver's order.
+SQLAlchemy prepares each row of such a statement anew; that was a quarter of what a batch of events cost the writer.
+Here the statement is compiled once for its columns, and a row is its values in the driver's order.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ def open_engine(url: str) -> Engine:
     }
     if url.startswith("postgresql"):
         engine = _engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, **options)
+        event.listen(engine, "connect", _tune_postgresql)
         event.listen(engine, "begin", _begin_postgresql)
         return engine
     if url.removeprefix("sqlite:").strip("/") in ("", ":memory:"):
@@ -125,6 +126,13 @@ def _insist(connection: Any, statement: str) -> None:
 def _busy(error: sqlite3.OperationalError) -> bool:
     # Python 3.10 gives no ``sqlite_errorcode``.
     return str(error) == "database is locked"
+
+
+def _tune_postgresql(connection: Any, _record: Any) -> None:
+    # A plan is kept for a statement's next thousand times. One that was made for nearly empty tables reads them whole,
+    # also when the journal has grown, until statistics are collected: all that is asked for often has an index.
+    connection.execute("SET enable_seqscan = off")
+    connection.commit()
 
 
 def _begin_postgresql(connection: Connection) -> None:

@@ -105,3 +105,12 @@ def test_postgresql_commits_durably(postgresql_store):
     """Nothing in a connection switches off the wait for the disk."""
     with postgresql_store.read() as connection:
         assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+
+
+def test_postgresql_keeps_no_plan_that_reads_a_table_whole(postgresql_store):
+    """A plan made while the journal is nearly empty is kept while it grows."""
+    asked = "SELECT seq FROM journal WHERE event_id IN ('a', 'b')"
+    with postgresql_store.read() as connection:
+        connection.exec_driver_sql("ANALYZE journal")
+        plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {asked}").scalars())
+    assert "Index" in plan, plan
