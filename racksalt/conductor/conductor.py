@@ -125,8 +125,8 @@ class Conductor:
         self.sweep("work", settings.poll_s, self._look)
         late = DeadlineSweep(store, world, tell, settings.start_grace_s)
         self.sweep("deadlines", 1.0, late, first_s=settings.start_grace_s)
-        self.sweep("jobs", settings.jobs_sweep_s, jobs, share=SHARE)
-        self.sweep("keys", settings.keys_sweep_s, self._keys, share=SHARE)
+        self.sweep("jobs", settings.jobs_sweep_s, jobs)
+        self.sweep("keys", settings.keys_sweep_s, self._keys)
         self.sweep("power", settings.power_sweep_s, power, share=SHARE)
         if world.announcer is not None:
             self.sweep("publish", max(settings.poll_s, 0.1), self._publish)

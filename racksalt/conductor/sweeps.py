@@ -7,15 +7,17 @@ what is found twice has the same event id and counts once.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from racksalt.conductor.certificates import erasure_of
 from racksalt.conductor.enrolment import KeyCheck
-from racksalt.conductor.ports import Clock, JobResult, World
+from racksalt.conductor.ports import Clock, JobResult, MinionKey, World
 from racksalt.model.errors import RacksaltError
 from racksalt.model.event import Event
 from racksalt.model.node import Node
@@ -66,16 +68,15 @@ class Sweep(threading.Thread):
         self._poked.wait(self.first_s)
         while not self._ended:
             self._poked.clear()
-            began = self.spent()
+            began, least_s = self.spent(), self.every_s
             try:
                 self.look()
-                pause_s = max(self.every_s, (self.spent() - began) / self.share)
             except Exception as error:
                 # Neither the log nor whatever is in trouble is flooded.
-                pause_s = max(self.every_s, ERROR_PAUSE_S)
+                least_s = max(least_s, ERROR_PAUSE_S)
                 known = isinstance(error, RacksaltError)
-                log.error("%s: %s; next try in %s s", self.name, error, pause_s, exc_info=not known)
-            self._poked.wait(pause_s)
+                log.error("%s: %s; next try in %s s", self.name, error, least_s, exc_info=not known)
+            self._poked.wait(max(least_s, (self.spent() - began) / self.share))
 
     def poke(self) -> None:
         """Sweep now."""
@@ -85,6 +86,27 @@ class Sweep(threading.Thread):
         """End after the present sweep."""
         self._ended = True
         self._poked.set()
+
+
+class Pace:
+    """When to look at everything, beside what is hinted at: often, and for no more than SHARE of a processor."""
+
+    def __init__(self, world: World) -> None:
+        self._world, self._at, self._cost_s = world, -math.inf, 0.0
+
+    def is_due(self, *, hinted: bool) -> bool:
+        """Say whether it is time; with hints to follow, there is less hurry. A clock that was set back hurries."""
+        least_s = max(self._cost_s / SHARE, FULL_SWEEP_S if hinted else 0.0)
+        return not 0.0 <= self._world.clock() - self._at < least_s
+
+    @contextmanager
+    def look(self) -> Iterator[None]:
+        """Look at everything within: when that was, and what it cost, also if it fails."""
+        self._at, began = self._world.clock(), self._world.spent()
+        try:
+            yield
+        finally:
+            self._cost_s = self._world.spent() - began
 
 
 class DeadlineSweep:
@@ -126,7 +148,7 @@ class JobSweep:
         self._silent: Counter[str] = Counter()
         self._hinted: deque[str] = deque()
         self._back: set[str] = set()
-        self._full_from = 0.0
+        self._pace = Pace(world)
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="racksalt-lost")
 
     def hint(self, jids: Iterable[str]) -> None:
@@ -138,16 +160,17 @@ class JobSweep:
         self._back.update(nodes)
 
     def __call__(self) -> None:
-        """Look up the jobs that were hinted at; all that run when there was no hint, or none for a while."""
+        """Look up the jobs that were hinted at, and now and then all that run."""
         hinted = {self._hinted.popleft() for _ in range(len(self._hinted))}
-        now = self.world.clock()
-        if hinted and now < self._full_from:
+        if self._pace.is_due(hinted=bool(hinted)):
+            with self._pace.look():
+                self._all()
+        elif hinted:
             self._look(self.store.running(hinted))
-            return
-        began = self.world.spent()
+
+    def _all(self) -> None:
         running = self.store.running()
         self._look(running)
-        self._full_from = _next_full(now, self.world.spent() - began)
         known = {node.job for node in running}
         self._asked = {jid: at for jid, at in list(self._asked.items()) if jid in known}
         self._silent = Counter({jid: n for jid, n in list(self._silent.items()) if jid in known})
@@ -219,11 +242,6 @@ class JobSweep:
         return job_event(result, self.world.clock())
 
 
-def _next_full(now: float, spent: float) -> float:
-    """Return from when on hints no longer put off a look at everything, of which the last cost ``spent`` seconds."""
-    return now + max(FULL_SWEEP_S, spent / SHARE)
-
-
 def _lost(node: Node, at: float) -> Event:
     return Event(
         id=f"lost:{node.job}:{node.id}",
@@ -261,23 +279,24 @@ class KeySweep:
     def __init__(self, store: Store, world: World, tell: Tell, check: KeyCheck) -> None:
         self.store, self.world, self.tell, self.check = store, world, tell, check
         self._hinted: deque[str] = deque()
-        self._full_from = 0.0
+        self._pace = Pace(world)
 
     def hint(self, nodes: Iterable[str]) -> None:
         """Look at the keys of these nodes first: they are said to have signed in."""
         self._hinted.extend(nodes)
 
     def __call__(self) -> None:
-        """Check the keys that were hinted at; all that wait when there was no hint, or none for a while."""
+        """Check the keys that were hinted at, and now and then all that wait."""
         hinted = {self._hinted.popleft() for _ in range(len(self._hinted))}
-        keys, now, began = self.world.keys, self.world.clock(), self.world.spent()
-        some = hinted if now < self._full_from else set()
-        if some:
-            pending = [key for name in sorted(some) for key in keys.get(name) if not key.accepted]
-        else:
-            pending = keys.pending()
-        found = self.check.refusals.few(self.check.events(pending, of=some or None))
+        keys = self.world.keys
+        if self._pace.is_due(hinted=bool(hinted)):
+            with self._pace.look():
+                self._check(keys.pending(), None)
+        elif hinted:
+            found = [key for name in sorted(hinted) for key in keys.get(name)]
+            self._check([key for key in found if not key.accepted], hinted)
+
+    def _check(self, pending: Sequence[MinionKey], of: set[str] | None) -> None:
+        found = self.check.refusals.few(self.check.events(pending, of=of))
         if found:
             self.tell(found)
-        if not some:
-            self._full_from = _next_full(now, self.world.spent() - began)

@@ -301,14 +301,52 @@ def test_looks_that_cost_much_are_further_apart(cost_s, pause_s):
     assert pauses.told == [0.0, pytest.approx(pause_s), pytest.approx(pause_s)]
 
 
-def test_hints_put_off_dear_looks_at_everything_for_longer(sqlite_store, world):
-    """What is hinted at is looked up at once all the same."""
+@pytest.fixture
+def dear(sqlite_store, world):
+    """A sweep over two jobs of which a look at everything costs a second, and what it asked for."""
     fill(sqlite_store, running("n1"), running("n2", job="2"))
     asked = []
     world.jobs.results = lambda pairs: asked.append([node for _, node in pairs]) or []
-    sweep = JobSweep(sqlite_store, replace(world.ports, spent=_Spent(1.0)), list, 1000)
+    return JobSweep(sqlite_store, replace(world.ports, spent=_Spent(1.0)), list, 1000), asked
+
+
+@pytest.mark.parametrize("hinted", [True, False])
+def test_dear_looks_at_everything_are_further_apart(world, dear, hinted):
+    """What is hinted at is looked up at once all the same, and makes nobody look at everything."""
+    sweep, asked = dear
     for _ in range(3):
-        sweep.hint([JID])
+        sweep()
+        sweep.hint([JID] if hinted else [])
         sweep()
         world.clock.pass_(1.0 / SHARE / 2 + 0.5)
-    assert asked == [["n1", "n2"], ["n1"], ["n1", "n2"]]
+    everything, hints = ["n1", "n2"], [["n1"]] if hinted else []
+    assert asked == [everything, *hints, *hints, everything, *hints]
+
+
+def test_a_look_at_everything_that_fails_does_not_keep_hints_from_being_followed(world, dear):
+    """It is not repeated at each hint."""
+    sweep, asked = dear
+    answers = sweep.world.jobs["salt"].results
+
+    def results(pairs):
+        answers(pairs)
+        if len(pairs) > 1:
+            raise ValueError("the other's result cannot be read")
+        return []
+
+    world.jobs.results = results
+    with pytest.raises(ValueError, match="cannot be read"):
+        sweep()
+    sweep.hint([JID])
+    sweep()
+    assert asked == [["n1", "n2"], ["n1"]]
+
+
+def test_a_clock_that_was_set_back_stops_no_looks(world, dear):
+    """Everything is looked at again, and from then on by the new time."""
+    sweep, asked = dear
+    sweep()
+    world.clock.pass_(-3600)
+    sweep()
+    sweep()
+    assert asked == [["n1", "n2"], ["n1", "n2"]]
