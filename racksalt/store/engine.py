@@ -129,9 +129,11 @@ def _busy(error: sqlite3.OperationalError) -> bool:
 
 
 def _tune_postgresql(connection: Any, _record: Any) -> None:
-    # A plan is kept for a statement's next thousand times. One that was made for nearly empty tables reads them whole,
-    # also when the journal has grown, until statistics are collected: all that is asked for often has an index.
+    # A prepared statement keeps its plan. One that was made for nearly empty tables reads them whole, also when the
+    # journal has grown, until statistics are collected: whatever grows and is asked for has an index. What has none is
+    # read whole all the same, but counts as so dear that the server would compile each such plan to machine code.
     connection.execute("SET enable_seqscan = off")
+    connection.execute("SET jit = off")
     connection.commit()
 
 

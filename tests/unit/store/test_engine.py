@@ -107,10 +107,19 @@ def test_postgresql_commits_durably(postgresql_store):
         assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
 
 
-def test_postgresql_keeps_no_plan_that_reads_a_table_whole(postgresql_store):
+def test_postgresql_keeps_no_plan_that_reads_a_growing_table_whole(postgresql_store):
     """A plan made while the journal is nearly empty is kept while it grows."""
     asked = "SELECT seq FROM journal WHERE event_id IN ('a', 'b')"
     with postgresql_store.read() as connection:
         connection.exec_driver_sql("ANALYZE journal")
         plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {asked}").scalars())
     assert "Index" in plan, plan
+
+
+def test_postgresql_compiles_no_plan(postgresql_store):
+    """Tables without an index count as dear when read; the statement is still no work for a compiler."""
+    with postgresql_store.read() as connection:
+        rows = connection.exec_driver_sql("EXPLAIN ANALYZE SELECT cidr_v4, name FROM networks")
+        plan = "\n".join(rows.scalars())
+    assert "Seq Scan" in plan, plan
+    assert "JIT" not in plan, plan
