@@ -122,7 +122,8 @@ def _driver(switch: Switch) -> Any:
     try:
         from napalm import get_network_driver  # noqa: PLC0415 - an extra, and slow to import
     except ImportError as error:
-        trouble = "is not installed here" if error.name == "napalm" else f"does not load: {error}"
+        missing = isinstance(error, ModuleNotFoundError) and error.name == "napalm"
+        trouble = "is not installed here" if missing else f"does not load: {error}"
         raise SwitchError(
             f"{switch.name}: the NAPALM library {trouble}", "pip install 'racksalt[napalm]'"
         ) from None
@@ -136,7 +137,7 @@ def _forget_salts_ssh() -> None:
     """
     taken = sys.modules.get("ssh")
     if taken is not None and not hasattr(taken, "__path__"):
-        del sys.modules["ssh"]
+        sys.modules.pop("ssh", None)
 
 
 def _platform(switch: Switch) -> str:

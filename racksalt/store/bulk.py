@@ -15,11 +15,11 @@ Row = Mapping[str, Any]
 
 
 class _Plan(NamedTuple):
-    """A compiled statement, its parameters in the driver's order, and how those that need it are turned."""
+    """A compiled statement, its parameters in the driver's order, and what turns those that a driver does not know."""
 
     text: str
     order: tuple[str, ...] | None
-    turned: tuple[tuple[str, Callable[[Any], Any]], ...]
+    processors: tuple[tuple[str, Callable[[Any], Any]], ...]
 
 
 _PLANS: dict[Hashable, _Plan] = {}
@@ -28,28 +28,29 @@ _PLANS: dict[Hashable, _Plan] = {}
 def execute_many(connection: Connection, statement: Insert | Update, rows: Sequence[Row]) -> int:
     """Run ``statement`` for each of ``rows``, which all have the names of the first; return how many it touched.
 
-    An insert is of plain columns: no default is worked out for one that the rows leave out, but by the database.
+    ``statement`` is a plain ``insert(table)``, where the database alone has defaults for what the rows leave out, or
+    an update that lives as long as the process, for it is known again by its identity.
     """
     names = tuple(rows[0])
-    own = statement.table if isinstance(statement, Insert) else statement
-    key = (connection.dialect.name, type(statement), own, names)
+    which = statement.table if isinstance(statement, Insert) else statement
+    key = (connection.dialect.name, type(statement), which, names)
     plan = _PLANS.get(key)
     if plan is None:
         plan = _PLANS[key] = _plan(connection.dialect, statement, names)
-    ready = [dict(row) for row in rows] if plan.turned else rows
-    for name, turn in plan.turned:
+    ready = [dict(row) for row in rows] if plan.processors else rows
+    for name, turn in plan.processors:
         for row in ready:
             row[name] = turn(row[name])  # type: ignore[index]
-    told: Any = (
+    parameters: Any = (
         ready if plan.order is None else [tuple(map(r.__getitem__, plan.order)) for r in ready]
     )
-    done: CursorResult[Any] = connection.exec_driver_sql(plan.text, told)
+    done: CursorResult[Any] = connection.exec_driver_sql(plan.text, parameters)
     return done.rowcount
 
 
 def _plan(dialect: Dialect, statement: Insert | Update, names: Sequence[str]) -> _Plan:
     columns = list(names) if isinstance(statement, Insert) else None
-    compiled: Any = statement.compile(dialect=dialect, column_keys=columns)
+    compiled: Any = statement.compile(dialect=dialect, column_keys=columns, for_executemany=True)
     turns = (
         (name, bind.type.dialect_impl(dialect).bind_processor(dialect))
         for name, bind in compiled.binds.items()

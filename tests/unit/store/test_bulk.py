@@ -7,6 +7,7 @@ from copy import deepcopy
 import pytest
 from sqlalchemy import bindparam, insert, select, update
 
+from racksalt.store import bulk
 from racksalt.store import tables as t
 from racksalt.store.bulk import execute_many
 from tests.support.builders import a_node
@@ -54,3 +55,14 @@ def test_an_update_tells_how_many_rows_it_found(store):
         assert execute_many(tx.connection, there, rows) == 2
         assert execute_many(tx.connection, there, rows[2:]) == 0
         assert {n.reason for n in tx.nodes(["n1", "n2"]).values()} == {"it's n1", "it's n2"}
+
+
+def test_no_row_is_sent_back(store):
+    """Where the database numbers the rows, nobody asks for the numbers."""
+    event = {"event_id": "e", "node": "n1", "name": "x", "at": 1.0, "source": "boot", "actor": ""}
+    rows = [{**event, "event_id": name, "data": {"a": [name]}} for name in ("e1", "e2")]
+    with store.write() as tx:
+        assert execute_many(tx.connection, insert(t.inbox), rows) == 2
+        found = tx.connection.execute(select(t.inbox.c.event_id, t.inbox.c.data)).all()
+    assert found == [("e1", {"a": ["e1"]}), ("e2", {"a": ["e2"]})]
+    assert not [plan for plan in bulk._PLANS.values() if "RETURNING" in plan.text]
