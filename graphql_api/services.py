@@ -180,7 +180,7 @@ def _shape(one: Snapshot) -> Any:
             for n in one.networks.values()
         ],
         [
-            (n.id, n.version, n.parts, n.power.state, n.power.observed_at, n.last_seen_at)
+            (n.id, n.version, n.parts_version, n.power.state, n.power.observed_at, n.last_seen_at)
             for n in one.ordered
         ],
     )

@@ -46,7 +46,7 @@ class TopologySource(Protocol):
     def of(self, nodes: Iterable[str], known: Mapping[str, int]) -> Rows:
         """Return the rows of these nodes; zones, racks and networks may be left out.
 
-        So are the parts of a node whose ``parts`` is still the number that ``known`` has for it.
+        So are the parts of a node whose ``parts_version`` is still the one that ``known`` has for it.
         """
         ...
 

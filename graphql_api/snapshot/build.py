@@ -21,7 +21,6 @@ def fill(node: o.Node, row: rows.Node, commands: Commands) -> None:
     """Set every own attribute of ``node`` from its row; links to other things are left alone."""
     node.name = row.id
     node.version = row.version
-    node.parts = row.parts
     node.fqdn = row.fqdn
     node.position_u = row.position_u
     node.state = row.state
@@ -128,8 +127,8 @@ def parts(
         held = o.Address(
             row.id, row.address, "V4" if row.family == 4 else "V6", row.kind, node, nic, net
         )
+        if net is not None:
+            net.count(row.address, 1)
         node.addresses.append(held)
         if nic is not None:
             nic.addresses.append(held)
-        if net is not None:
-            net.count(row.address, 1)

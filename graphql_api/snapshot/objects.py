@@ -88,10 +88,8 @@ class Network:
 
     def count(self, address: str, step: int) -> None:
         """Take note that a node holds an address (``step`` 1) or no longer does (-1)."""
-        self.address_count += step
-        if not self.ranges:
-            return
         one = ip_address(address)
+        self.address_count += step
         for each in self.ranges:
             first, last = ip_address(each.first), ip_address(each.last)
             if first.version == one.version and int(first) <= int(one) <= int(last):
@@ -191,7 +189,7 @@ class Address:
 class Node:
     """One physical server. ``since_s`` is ``state_since`` in seconds since the epoch, for filters and ordering.
 
-    ``parts`` counts the changes of its parts up to what is here; it is not shown.
+    ``parts_version`` is the version of the parts that are here, -1 while there are none; it is not shown.
     """
 
     id: str
@@ -202,7 +200,7 @@ class Node:
     state: str = ""
     state_since: str = ""
     since_s: float = 0.0
-    parts: int = 0
+    parts_version: int = 0
     stage: str | None = None
     stage_attempt: int = 0
     deadline_at: str | None = None

@@ -91,8 +91,8 @@ class Snapshot:
     def apply(self, rows: Rows) -> None:
         """Replace the nodes in ``rows`` in place: the object stays, so that whoever links to it sees the change.
 
-        A node whose ``parts`` has not moved keeps its parts. Raises UnknownPlaceError before anything is changed when
-        a row names an unknown place.
+        A node whose ``parts_version`` has not moved keeps its parts. Raises UnknownPlaceError before anything is
+        changed when a row names an unknown place.
         """
         self._check_places(rows)
         grouped = {
@@ -101,7 +101,7 @@ class Snapshot:
         }
         for row in rows.nodes:
             node = self.nodes.get(row.id)
-            whole = node is None or node.parts != row.parts
+            whole = node is None or node.parts_version != row.parts_version
             if node is None:
                 node = self.nodes[row.id] = o.Node(row.id)
                 insort(self.ordered, node, key=_by_id)
@@ -110,12 +110,13 @@ class Snapshot:
             build.fill(node, row, self.commands)
             if whole:
                 self._take_parts(node, {kind: of.get(row.id, ()) for kind, of in grouped.items()})
+                node.parts_version = row.parts_version
             self._move(node, row.zone, row.rack)
 
     def known(self, nodes: Iterable[str]) -> dict[str, int]:
-        """Return how many changes of its parts are here, by node, for those nodes that are."""
+        """Return the version of the parts that are here, by node, for those nodes that are."""
         found = ((name, self.nodes.get(name)) for name in nodes)
-        return {name: node.parts for name, node in found if node is not None}
+        return {name: node.parts_version for name, node in found if node is not None}
 
     def remove(self, node_id: str) -> None:
         """Forget a node that the store no longer has; an unknown id is no error."""
@@ -177,6 +178,9 @@ class Snapshot:
             self.by_serial[serial].remove(node)
             if not self.by_serial[serial]:
                 del self.by_serial[serial]
+        node.nics, node.disks, node.addresses = [], [], []
+        node.hardware = node.bmc = None
+        node.parts_version = -1
 
 
 def _group(rows: Iterable[Any]) -> dict[str, list[Any]]:

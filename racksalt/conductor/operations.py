@@ -48,11 +48,11 @@ class Operations:
         self, state: str | None = None, rack: str | None = None, zone: str | None = None
     ) -> list[dict[str, Any]]:
         """Return nodes by id, narrowed by state, rack and zone."""
-        return [values(node) for node in self.store.nodes(state=state, rack=rack, zone=zone)]
+        return [_told(node) for node in self.store.nodes(state=state, rack=rack, zone=zone)]
 
     def show(self, node: str) -> dict[str, Any]:
         """Return one node with its hardware, NICs, disks, BMC (no secret), addresses and proposed place."""
-        found = values(self.store.node(node))
+        found = _told(self.store.node(node))
         parts: dict[str, type[Any]] = {"nics": Nic, "disks": Disk, "addresses": Address}
         found |= {
             name: [values(p) for p in self.store.parts(noun, node)] for name, noun in parts.items()
@@ -321,6 +321,11 @@ class Operations:
         """Journal what was refused while planning, for nodes that exist."""
         told = [events[one["node"]] for one in refused if one["code"] != "not_found"]
         self.conductor.handle(told)
+
+
+def _told(node: Node) -> dict[str, Any]:
+    """Return what users are told of a node's own row."""
+    return {name: value for name, value in values(node).items() if name != "parts_version"}
 
 
 def _tell_again(entries: Sequence[Entry], answer: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ class Node:
     ``boot`` counts the boots that racksalt asked for; ``stage_attempt`` counts tries of the current stage or boot.
     ``origin`` is the state in which the trouble arose, while in ``problem``. ``goal`` is the rest state it heads for.
     ``job`` is the Salt job id of the running stage, ``job_since`` when it was submitted.
-    ``parts`` counts the changes of its hardware, NICs, disks, BMC and addresses: the database does, nobody else.
+    ``parts_version`` counts the changes of its hardware, NICs, disks, BMC and addresses; the store alone does.
     Times are seconds since the epoch (UTC).
     """
 
@@ -52,7 +52,7 @@ class Node:
     power_observed_at: float | None = None
     last_seen_at: float | None = None
     created_at: float = 0.0
-    parts: int = 0
+    parts_version: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

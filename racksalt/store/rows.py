@@ -35,7 +35,7 @@ NOUNS: dict[type[Any], Table] = {
     BurnResult: t.burn_results,
 }
 PARTS = (Hardware, Nic, Disk, Bmc, Address)
-"""What belongs to a node and is shown with it; ``Node.parts`` counts their changes."""
+"""What belongs to a node and is shown with it; ``Node.parts_version`` counts their changes."""
 
 
 def query(noun: type[Noun]) -> Select[Any]:

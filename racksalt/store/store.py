@@ -225,13 +225,16 @@ class Store:
     ) -> dict[str, Any]:
         """Return these nodes and their parts, and the journal's head, all of one instant.
 
-        ``known`` says up to which count of changes (``Node.parts``) the caller has a node's parts: those that did not
-        change since are left out.
+        ``known`` says of which ``parts_version`` the parts are that the caller has of a node: those of the same one are
+        left out. The nodes are read first: what is committed in between makes their parts newer than said, and is
+        read again.
         """
         with self.read() as connection:
             found: dict[str, Any] = {"head": _head(connection)}
             found["nodes"] = _of(connection, Node, nodes)
-            changed = [node.id for node in found["nodes"] if known.get(node.id) != node.parts]
+            changed = [
+                node.id for node in found["nodes"] if known.get(node.id) != node.parts_version
+            ]
             for noun in PARTS:
                 found[NOUNS[noun].name] = _of(connection, noun, changed) if changed else []
             return found

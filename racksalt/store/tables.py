@@ -107,7 +107,7 @@ nodes = Table(
     Column("power_observed_at", Float),
     Column("last_seen_at", Float),
     Column("created_at", Float, nullable=False),
-    Column("parts", Integer, nullable=False, server_default="0"),
+    Column("parts_version", Integer, nullable=False, server_default="0"),
     Index(None, "deadline_at"),
     Index(None, "state"),
     Index(None, "rack"),

@@ -30,7 +30,7 @@ from racksalt.store.rows import NOUNS, PARTS, effect_of, event_of, query, reader
 
 Noun = TypeVar("Noun")
 IDS: BindParameter[Any] = bindparam("ids", expanding=True)
-OUT = t.outbox.c
+OUT, OF = t.outbox.c, t.nodes.c
 
 MOST_IDS = 10_000
 """How many values one statement may name: PostgreSQL takes 65,535, SQLite 32,766."""
@@ -55,12 +55,13 @@ _PROPOSALS = query(PlaceProposal).where(t.place_proposals.c.node.in_(IDS))
 _NICS = query(Nic).where(t.nics.c.node.in_(IDS)).order_by(t.nics.c.id)
 _SEEN = select(t.journal.c.event_id, t.journal.c.seq).where(t.journal.c.event_id.in_(IDS))
 _HEAD = select(func.coalesce(func.max(t.journal.c.seq), 0))
+_KEPT = ("id", "parts_version")
 _NODE_UPDATE = (
     update(t.nodes)
     .where(t.nodes.c.id == bindparam("_id"), t.nodes.c.version == bindparam("_version"))
-    .values({c.name: bindparam(c.name) for c in t.nodes.c if c.name not in ("id", "parts")})
+    .values({c.name: bindparam(c.name) for c in t.nodes.c if c.name not in _KEPT})
 )
-_TOUCH = update(t.nodes).where(t.nodes.c.id.in_(IDS)).values(parts=t.nodes.c.parts + 1)
+_TOUCH = update(t.nodes).where(OF.id.in_(IDS)).values(parts_version=OF.parts_version + 1)
 
 
 class Transaction:
@@ -166,7 +167,7 @@ class Transaction:
             return
         rows = [{**values(node), "_id": node.id, "_version": version} for node, version in changes]
         for row in rows:
-            del row["id"], row["parts"]
+            del row["id"], row["parts_version"]
         done = execute_many(self.connection, _NODE_UPDATE, rows)
         if done != len(rows):
             raise ConflictError(

@@ -75,7 +75,7 @@ def test_a_changed_node_stays_the_same_object():
     """Who links to the node sees the change; its old keys lead nowhere any more."""
     made = a_snapshot(a_node("n1", rack="r1"), a_node("n2", rack="r1"))
     before = made.nodes["n1"]
-    moved = a_node("n1", rack="r2", zone="z2", state="problem", parts=1)
+    moved = a_node("n1", rack="r2", zone="z2", state="problem", parts_version=1)
     made.apply(Rows(nodes=[moved], **parts("n1", 9)))
     assert made.nodes["n1"] is before
     assert (before.state, before.rack.name, before.zone.name) == ("problem", "r2", "z2")
@@ -106,6 +106,27 @@ def test_a_node_whose_parts_did_not_change_keeps_them_and_moves():
     )
     assert made.racks["r2"].nodes == made.zones["z2"].nodes == [node]
     assert made.networks["admin"].address_count == 2
+
+
+def test_parts_that_cannot_be_taken_in_are_asked_for_again():
+    """An error in the middle leaves no node that looks whole, and no number that is counted twice."""
+    made = a_snapshot(a_node("n1"), a_node("n2"))
+    rows = parts("n1", 9)
+    bad = replace(rows["addresses"][0], id="n1/b", address="not one")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="not one"):
+            made.apply(
+                Rows(
+                    nodes=[a_node("n1", parts_version=1)],
+                    **{**rows, "addresses": [*rows["addresses"], bad]},
+                )
+            )
+        assert made.known(["n1"]) == {"n1": -1}
+    made.apply(Rows(nodes=[a_node("n1", parts_version=1)], **rows))
+    assert made.known(["n1"]) == {"n1": 1}
+    assert made.networks["admin"].address_count == 2
+    assert [it.address_count for it in made.networks["admin"].ranges] == [1, 0]
+    assert made.by_serial["S9"] == [made.nodes["n1"]]
 
 
 def test_a_range_counts_the_addresses_that_nodes_hold():
@@ -145,9 +166,9 @@ def test_a_removed_node_leaves_no_trace():
 def test_a_moved_mac_belongs_to_its_new_node():
     """A NIC that went into another server is found there, also when the old one is taken up later."""
     made = a_snapshot(a_node("n1"), a_node("n2"))
-    made.apply(Rows(nodes=[a_node("n2", parts=1)], **parts("n2", 1)))
+    made.apply(Rows(nodes=[a_node("n2", parts_version=1)], **parts("n2", 1)))
     assert made.by_mac["02:00:00:00:00:01"].id == "n2"
-    made.apply(Rows(nodes=[a_node("n1", parts=1)], **parts("n1", 5)))
+    made.apply(Rows(nodes=[a_node("n1", parts_version=1)], **parts("n1", 5)))
     assert made.by_mac["02:00:00:00:00:01"].id == "n2"
     assert made.by_mac["02:00:00:00:00:05"].id == "n1"
 

@@ -84,7 +84,7 @@ def _everything(made):
     """Return what a snapshot says of each node and its parts."""
     return {
         node.id: (
-            node.parts,
+            node.parts_version,
             node.state,
             node.rack and node.rack.name,
             _attributes(node.hardware),

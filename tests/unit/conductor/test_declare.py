@@ -138,3 +138,4 @@ def test_a_stranger_keeps_no_declared_mac(store):
     declare(store, a_site(declared()), NOW)
     assert {nic.mac for nic in store.parts(Nic, "n1")} == set(MACS)
     assert store.parts(Nic, "ghost") == []
+    assert store.node("ghost").parts_version == 2

@@ -10,8 +10,9 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    op.add_column("nodes", sa.Column("parts", sa.Integer, nullable=False, server_default="0"))
+    column = sa.Column("parts_version", sa.Integer, nullable=False, server_default="0")
+    op.add_column("nodes", column)
 
 
 def downgrade() -> None:
-    op.drop_column("nodes", "parts")
+    op.drop_column("nodes", "parts_version")
