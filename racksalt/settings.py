@@ -69,13 +69,13 @@ class ConductorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     agent_poll_s: Seconds = 2
     """How often a node that is on its way up is asked whether its agent answers."""
     jobs_sweep_s: Seconds = 5
-    """How often running jobs are looked up in the job cache."""
+    """How often all running jobs are looked up; less often where that would take a twentieth of a processor."""
     job_lost_s: Seconds = 20
     """After how long without a result the agent is asked whether it still runs the job."""
     keys_sweep_s: Seconds = 3
-    """How often the master's pending keys are listed."""
+    """How often the master's pending keys are listed; less often where that would take so much."""
     power_sweep_s: Seconds = 60
-    """How often each BMC is asked for its power state."""
+    """How often each BMC is asked for its power state; less often where that would take so much."""
     start_grace_s: Seconds = 30
     """How long after its start a conductor lets passed deadlines wait, so that it looks at the world first."""
     deadline_factor: Seconds = 1.0
