@@ -6,12 +6,12 @@ Here the statement is compiled once for its columns, and a row is its values in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, CursorResult, Dialect, Insert, Update
 
-Row = Mapping[str, Any]
+Row = dict[str, Any]
 
 
 class _Plan(NamedTuple):
@@ -37,10 +37,9 @@ def execute_many(connection: Connection, statement: Insert | Update, rows: Seque
     plan = _PLANS.get(key)
     if plan is None:
         plan = _PLANS[key] = _plan(connection.dialect, statement, names)
-    ready = [dict(row) for row in rows] if plan.processors else rows
-    for name, turn in plan.processors:
-        for row in ready:
-            row[name] = turn(row[name])  # type: ignore[index]
+    ready = rows
+    if plan.processors:
+        ready = [row | {name: turn(row[name]) for name, turn in plan.processors} for row in rows]
     parameters: Any = (
         ready if plan.order is None else [tuple(map(r.__getitem__, plan.order)) for r in ready]
     )
