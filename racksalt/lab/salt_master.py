@@ -218,6 +218,8 @@ class LabMaster:
                 "gather_job_timeout": 3,
                 "rotate_aes_key": False,
                 "fileserver_list_cache_time": 20,
+                # The reactor loads all runners; this one loads NAPALM, for a second of a processor.
+                "disable_runners": ["net"],
             }
         )
         if self._settings_path is None:

@@ -10,7 +10,14 @@ The conductor's host: everything that racksalt does by itself is done in this en
       settings: /etc/racksalt/racksalt.yaml
 """
 
+import contextlib
 import threading
+
+with contextlib.suppress(ImportError):
+    # Salt loads this file in the master's main process, before it forks: engine, reactor and workers share what is
+    # loaded here. Where something is missing, `start` says so.
+    import racksalt.adapters.salt_runner
+    import racksalt.bootstrap  # noqa: F401
 
 __virtualname__ = "racksalt"
 

@@ -116,7 +116,7 @@ def _expect_motion(rack, app, kill):
         return waiting - seen
 
     share = Share(rack.root)
-    took = wait_for(lambda: not still(), 10 * MOVING_S)
+    took = wait_for(lambda: not still(), 10 * MOVING_S, every_s=0.2)
     own = None if took is None else share.of(took)
     print(f"kill {kill + 1}: {len(waiting)} moving after {took} s, {own} s of its own")  # noqa: T201
     if own is None or own > MOVING_S:
