@@ -14,7 +14,7 @@ from racksalt.conductor.certificates import Seal
 from racksalt.conductor.dispatch import Dispatcher
 from racksalt.conductor.enrolment import KeyCheck
 from racksalt.conductor.handle import Outcome
-from racksalt.conductor.ports import World
+from racksalt.conductor.ports import Clock, World
 from racksalt.conductor.power_sweep import PowerSweep
 from racksalt.conductor.sweeps import SHARE, DeadlineSweep, JobSweep, KeySweep, Sweep
 from racksalt.conductor.view import Rules
@@ -127,7 +127,7 @@ class Conductor:
         self.sweep("deadlines", 1.0, late, first_s=settings.start_grace_s)
         self.sweep("jobs", settings.jobs_sweep_s, jobs)
         self.sweep("keys", settings.keys_sweep_s, self._keys)
-        self.sweep("power", settings.power_sweep_s, power, share=SHARE)
+        self.sweep("power", settings.power_sweep_s, power, share=SHARE, spent=power.spent)
         if world.announcer is not None:
             self.sweep("publish", max(settings.poll_s, 0.1), self._publish)
 
@@ -182,9 +182,11 @@ class Conductor:
         look: Callable[[], None],
         first_s: float = 0.0,
         share: float = 1.0,
+        spent: Clock | None = None,
     ) -> None:
         """Look at something every ``every_s`` seconds until the conductor stops."""
-        self._sweeps[name] = Sweep(name, every_s, look, first_s, share, self.world.spent)
+        clock = spent or self.world.spent
+        self._sweeps[name] = Sweep(name, every_s, look, first_s, share, clock)
         self._sweeps[name].start()
 
     def _beat(self) -> None:

@@ -70,6 +70,7 @@ class PowerSweep:
         self._took_s: dict[str, float] = {}
         self._contrary: dict[str, Reading] = {}
         self._caught: Counter[str] = Counter()
+        self._helped_s = 0.0
         self._lock = threading.Lock()
         self._wake = threading.Event()
 
@@ -85,6 +86,11 @@ class PowerSweep:
             found, self._contrary = self._contrary, {}
         if found:
             self._judge([node for node in nodes if node.id in found], bmcs, found)
+
+    def spent(self) -> float:
+        """Return the seconds of processor time that the calling thread had, and the threads that ask BMCs for it."""
+        with self._lock:
+            return self.world.spent() + self._helped_s
 
     def _share(self, bmcs: dict[str, Bmc]) -> dict[str, Bmc]:
         owner, others = self.owner()
@@ -106,7 +112,7 @@ class PowerSweep:
     def _look(self, node: Node, bmc: Bmc) -> None:
         begun, seen = self.world.clock(), None
         try:
-            seen = self.world.power_of(bmc).observe(bmc)
+            seen = self._observed(bmc)
         except BmcError as error:
             log.info("power of %s is not known: %s", node.id, error)
         except Exception:
@@ -118,6 +124,15 @@ class PowerSweep:
             self._took_s[node.id] = took_s
             if seen is not None and (seen != node.power or (seen == "off" and self._works(node))):
                 self._contrary[node.id] = seen
+
+    def _observed(self, bmc: Bmc) -> Reading:
+        """Ask the BMC, and note what it cost. Raises BmcError."""
+        began = self.world.spent()
+        try:
+            return self.world.power_of(bmc).observe(bmc)
+        finally:
+            with self._lock:
+                self._helped_s += self.world.spent() - began
 
     def _works(self, node: Node) -> bool:
         return self.machine().states[node.state].kind is Kind.BUSY
@@ -167,7 +182,7 @@ class PowerSweep:
 
     def _agrees(self, node: Node, bmc: Bmc, seen: Reading) -> bool:
         try:
-            again = self.world.power_of(bmc).observe(bmc)
+            again = self._observed(bmc)
         except BmcError as error:
             log.info("power of %s is not known for sure: %s", node.id, error)
             return False

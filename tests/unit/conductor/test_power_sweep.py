@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -63,6 +65,44 @@ def test_power_that_changed_is_told(sqlite_store, world, told):
     assert told == [("n1", "power_observed")]
 
 
+class Liar:
+    """A machine whose BMC says what its script says, and the last of it for ever."""
+
+    error = None
+
+    def __init__(self, *readings):
+        self.readings = list(readings)
+
+    def look(self):
+        """Return the next reading."""
+        return self.readings.pop(0) if len(self.readings) > 1 else self.readings[0]
+
+
+class Busy(Liar):
+    """A machine whose BMC costs the thread that asks it a second of processor time."""
+
+    def __init__(self, spent):
+        super().__init__("on")
+        self.spent = spent
+
+    def look(self):
+        """Return the reading."""
+        self.spent[threading.get_ident()] += 1.0
+        return super().look()
+
+
+def test_what_the_threads_of_a_sweep_cost_is_its_cost(sqlite_store, world, told):
+    """A sweep's share of a processor holds for all that works for it, not for its own thread alone."""
+    names = ["n1", "n2", "n3"]
+    fill(sqlite_store, *(a_node(name, "ready", power="on") for name in names))
+    spent = Counter()
+    world.power.machines.update({name: Busy(spent) for name in names})
+    sweep = power_sweep(sqlite_store, world, told)
+    sweep.world = replace(world.ports, spent=lambda: spent[threading.get_ident()])
+    sweep()
+    assert (sweep.spent(), spent[threading.get_ident()]) == (3.0, 0.0)
+
+
 def test_power_that_is_lost_in_a_busy_state_is_trouble(sqlite_store, world, told):
     """Nobody switched it off: the node must be started again."""
     fill(sqlite_store, a_node("n1", "installing", power="on", boot=2))
@@ -88,19 +128,6 @@ def test_a_dead_bmc_moves_nobody(sqlite_store, world, told):
     world.power.of("n1").error = BmcUnreachableError("dead")
     power_sweep(sqlite_store, world, told)()
     assert told == [("n2", "power_observed")]
-
-
-class Liar:
-    """A machine whose BMC says what its script says, and the last of it for ever."""
-
-    error = None
-
-    def __init__(self, *readings):
-        self.readings = list(readings)
-
-    def look(self):
-        """Return the next reading."""
-        return self.readings.pop(0) if len(self.readings) > 1 else self.readings[0]
 
 
 def test_a_single_contrary_reading_is_not_believed(sqlite_store, world, told):
