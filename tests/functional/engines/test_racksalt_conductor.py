@@ -25,7 +25,7 @@ print("racksalt.start" in engines, "racksalt.bootstrap" in sys.modules)
     ids=["all-there", "library-missing"],
 )
 def test_racksalt_is_loaded_once_for_all_processes_of_the_master(tmp_path, missing, told):
-    """Salt asks for the engine in its main process; without a library, the engine still starts and says what lacks."""
+    """Salt asks for the engine in its main process; without a library the engine is still there to be started."""
     script = [sys.executable, "-c", LOAD, str(tmp_path), missing]
     answer = subprocess.run(script, capture_output=True, text=True, check=False)
     assert answer.stdout.strip() == told, answer.stderr
