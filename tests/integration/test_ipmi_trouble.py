@@ -25,6 +25,8 @@ from tests.support.waiting import wait_for
 
 TROUBLES = ("lossy-bmc", "full-bmc", "slow-bmc", "lying-bmc", "dead-bmc")
 EACH, GOOD = 4, 180
+WORKERS = 4
+"""As few as the troubled of one kind: whoever had to wait for those would be seen."""
 BUSY = ("installing", "commissioning", "discovering", "enrolling", "booting")
 
 
@@ -57,7 +59,7 @@ class Site:
         )
         self._fill()
         self.events = []
-        self.sweep = PowerSweep(store, world.ports, self._tell, lambda: MACHINE, 16)
+        self.sweep = PowerSweep(store, world.ports, self._tell, lambda: MACHINE, WORKERS)
         self.sweep.pause_s = 0.1
 
     def _fill(self):
@@ -136,7 +138,7 @@ def test_bmcs_in_trouble_delay_nobody_and_move_no_node(site):
     for _ in range(2):
         site.look()
         site.rest()
-    assert max(site.slowest_good_s() for _ in range(2)) < 3.0
+    troubled = min(site.slowest_good_s() for _ in range(3))
     assert site.circuits("full-bmc", "dead-bmc")["closed"] == 0
     assert site.circuits("", "lying-bmc") == {"closed": GOOD + EACH}
     for one in site.bmcs.values():
@@ -148,6 +150,9 @@ def test_bmcs_in_trouble_delay_nobody_and_move_no_node(site):
         return site.circuits("", *TROUBLES) == {"closed": len(site.bmcs)}
 
     assert wait_for(mended, 60, every_s=0.5) is not None
+    # As fast as among healthy BMCs, on however busy a machine: a silent one would have held a good one up for 3.2 s,
+    # in every sweep.
+    assert troubled < 2 * max(site.slowest_good_s() for _ in range(3)) + 1.0
     nodes = site.store.nodes()
     assert {node.id: node.state for node in nodes} == site.states
     assert {node.power for node in nodes} == {"on"}
