@@ -7,6 +7,8 @@ each hint is checked later against a channel that cannot be forged.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -14,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
+import salt.transport
 import salt.utils.event
 
 from racksalt.adapters.salt_hints import Hint, hint_of
@@ -31,6 +34,8 @@ BATCH = 500
 _RETRY_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 _STORED_WITHIN_S = 2.0
 _LOG_EVERY_S = 10.0
+_LOOK_S = 0.5
+"""How often the reader looks whether it is to stop."""
 
 
 class SaltAnnouncer:
@@ -118,16 +123,38 @@ class BusReader:
         """Read until stopped; connect again whenever the bus went away."""
         while not self._stop.is_set():
             try:
-                with salt.utils.event.get_master_event(
-                    self._opts, self._opts["sock_dir"], listen=True
-                ) as bus:
-                    while not self._stop.is_set():
-                        event = bus.get_event(wait=1, full=True, auto_reconnect=True)
-                        if event is not None:
-                            self._take(event)
+                asyncio.run(self._subscribe())
             except Exception:
                 log.exception("reading the event bus failed; connecting again")
                 self._stop.wait(1.0)
+
+    async def _subscribe(self) -> None:
+        """Take every event until stopped.
+
+        Salt's ``get_event`` starts and stops a loop of its own for each event, which costs more than the event does.
+        """
+        client = salt.transport.ipc_publish_client("master", self._opts, asyncio.get_running_loop())
+        with contextlib.closing(client):
+            reading = asyncio.create_task(self._take_all(client))
+            while not self._stop.is_set() and not reading.done():
+                await asyncio.wait({reading}, timeout=_LOOK_S)
+            reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reading
+
+    async def _take_all(self, client: Any) -> None:
+        """Take events; the client connects by itself, at first and whenever the bus went away."""
+        while True:
+            self._unpack(await client.recv())
+
+    def _unpack(self, raw: bytes) -> None:
+        """Take one message of the bus; one that cannot be read must not make the reader miss the next."""
+        try:
+            tag, data = salt.utils.event.SaltEvent.unpack(raw)
+        except Exception:
+            log.exception("a message of the event bus cannot be read")
+        else:
+            self._take({"tag": tag, "data": data})
 
     def _take(self, event: dict[str, Any]) -> None:
         """Append one event's hint, if it is one."""
