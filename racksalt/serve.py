@@ -1,4 +1,7 @@
-"""Runs the boot API and the GraphQL API in one process, on two ports; on request also a conductor without Salt."""
+"""Runs the boot API and the GraphQL API, each in a process of its own; on request also a conductor without Salt.
+
+However much is asked about the site, no machine waits for its boot script.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from racksalt.bootstrap import App, open_app
+from racksalt.apart import apart
+from racksalt.bootstrap import open_app
 from racksalt.garbage import collect_seldom
 from racksalt.settings import Settings
 
@@ -19,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class _Server(uvicorn.Server):
-    """A server whose process handles the signals itself: there are two of them."""
+    """A server whose process handles the signals itself."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
@@ -28,41 +32,35 @@ class _Server(uvicorn.Server):
 
 
 def serve(settings: Settings, *, conductor: bool = False) -> None:
-    """Serve until SIGINT or SIGTERM.
+    """Serve until SIGINT or SIGTERM, then raise SystemExit.
 
     Args:
         settings: hosts, ports, database.
         conductor: also carry out effects, for a site or a lab without a Salt master.
     """
+    # Loaded here and once: the web apps are no business of a process that only shows help.
+    import graphql_api.app
+    import racksalt.boot_api.app
+
+    boots = apart(("boot API", "GraphQL API")) == "boot API"
     collect_seldom()
     app = open_app(settings)
     try:
-        if conductor:
+        if boots and conductor:
             app.start()
-        uvloop.run(_serve(app))
+        listen = settings.boot_api if boots else settings.graphql
+        web = racksalt.boot_api.app if boots else graphql_api.app
+        made = web.create_app(app)
+        uvloop.run(_serve(_server(made, listen.host, listen.port)))
     finally:
         app.close()
 
 
-async def _serve(app: App) -> None:
-    # Imported here: the two web apps are no business of a process that only shows help.
-    import graphql_api.app
-    import racksalt.boot_api.app
-
-    boot, graphql = app.settings.boot_api, app.settings.graphql
-    servers = [
-        _server(racksalt.boot_api.app.create_app(app), boot.host, boot.port),
-        _server(graphql_api.app.create_app(app), graphql.host, graphql.port),
-    ]
+async def _serve(server: _Server) -> None:
     loop = asyncio.get_running_loop()
-
-    def end() -> None:
-        for server in servers:
-            server.should_exit = True
-
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
-    await asyncio.gather(*(server.serve() for server in servers))
+        loop.add_signal_handler(number, setattr, server, "should_exit", True)
+    await server.serve()
 
 
 def _server(app: Any, host: str, port: int) -> _Server:

@@ -1,14 +1,16 @@
-"""Both APIs in one process."""
+"""Both APIs, each in a process of its own."""
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -35,22 +37,65 @@ def _wait(url, process, timeout_s=30):
             time.sleep(0.05)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_both_apis_answer_and_end_when_told(home, number):
-    """Each on its port; either signal ends both, with exit status 0."""
+@pytest.fixture
+def serving(home):
+    """Start both APIs; return the first process and their base addresses."""
     boot, graphql = free_ports(2)
     home.change(boot_api=BootApi(port=boot), graphql=GraphqlApi(port=graphql))
     process = subprocess.Popen(
-        [sys.executable, "-m", "racksalt", "--settings", home.settings_file, "serve"]
+        [sys.executable, "-m", "racksalt", "--settings", home.settings_file, "serve"],
+        stderr=subprocess.PIPE,
     )
-    try:
-        health = json.loads(_wait(f"http://127.0.0.1:{boot}/healthz", process))
-        assert health["status"] == "ok"
-        assert _wait(f"http://127.0.0.1:{graphql}/healthz", process)
-        script = _get(f"http://127.0.0.1:{boot}/v1/boot/script")
-        assert script.startswith(b"#!ipxe")
-        process.send_signal(number)
-        assert process.wait(15) == 0
-    finally:
-        process.kill()
-        process.wait()
+    yield process, f"http://127.0.0.1:{boot}", f"http://127.0.0.1:{graphql}"
+    process.terminate()
+    process.wait(15)
+    process.stderr.close()
+
+
+def _parts(process):
+    """Return the process ids of boot API and GraphQL API, in the order in which they were started."""
+    found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii")
+    return sorted(map(int, found.split()))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_both_apis_answer_and_end_when_told(serving, number):
+    """Each on its port; either signal ends both, with exit status 0."""
+    process, boot, graphql = serving
+    health = json.loads(_wait(f"{boot}/healthz", process))
+    assert health["status"] == "ok"
+    assert _wait(f"{graphql}/healthz", process)
+    script = _get(f"{boot}/v1/boot/script")
+    assert script.startswith(b"#!ipxe")
+    process.send_signal(number)
+    assert process.wait(15) == 0
+
+
+def test_machines_boot_whatever_becomes_of_the_other_api(serving):
+    """GraphQL may stand still or be killed: scripts are answered, and GraphQL comes back by itself."""
+    process, boot, graphql = serving
+    _wait(f"{boot}/healthz", process)
+    _wait(f"{graphql}/healthz", process)
+    _, other = _parts(process)
+    os.kill(other, signal.SIGSTOP)
+    assert _get(f"{boot}/v1/boot/script").startswith(b"#!ipxe")
+    os.kill(other, signal.SIGKILL)
+    assert _get(f"{boot}/v1/boot/script").startswith(b"#!ipxe")
+    assert _wait(f"{graphql}/healthz", process)
+    assert other not in _parts(process)
+
+
+def test_a_port_that_is_taken_is_told_and_ends_both(serving, home):
+    """Half a server would be found out too late."""
+    process, boot, graphql = serving
+    _wait(f"{boot}/healthz", process)
+    _wait(f"{graphql}/healthz", process)
+    ended = subprocess.run(
+        [sys.executable, "-m", "racksalt", "--settings", home.settings_file, "serve"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode > 0
+    assert "address already in use" in ended.stderr

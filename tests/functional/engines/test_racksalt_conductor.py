@@ -16,6 +16,8 @@ options = {**salt.config.DEFAULT_MASTER_OPTS, "extension_modules": folder, "cach
 engines = salt.loader.engines(options, {}, {}, {})
 assert "racksalt.bootstrap" not in sys.modules
 print("racksalt.start" in engines, "racksalt.bootstrap" in sys.modules)
+if missing:
+    engines["racksalt.start"]()
 """
 
 
@@ -25,7 +27,9 @@ print("racksalt.start" in engines, "racksalt.bootstrap" in sys.modules)
     ids=["all-there", "library-missing"],
 )
 def test_racksalt_is_loaded_once_for_all_processes_of_the_master(tmp_path, missing, told):
-    """Salt asks for the engine in its main process; without a library the engine is still there to be started."""
+    """Salt asks for the engine in its main process; without a library the engine is there, and its start names it."""
     script = [sys.executable, "-c", LOAD, str(tmp_path), missing]
     answer = subprocess.run(script, capture_output=True, text=True, check=False)
     assert answer.stdout.strip() == told, answer.stderr
+    assert (answer.returncode != 0) == bool(missing)
+    assert missing in answer.stderr.strip().rpartition("\n")[2]
