@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 from typing import Any
 
@@ -17,9 +16,11 @@ import uvloop
 from racksalt.apart import apart
 from racksalt.bootstrap import open_app
 from racksalt.garbage import collect_seldom
+from racksalt.open_files import allow_many
 from racksalt.settings import Settings
 
-log = logging.getLogger(__name__)
+KEEP_ALIVE_S = 75
+"""How long a connection waits for its next request: longer than the stages that a machine reports one by one."""
 
 
 class _Server(uvicorn.Server):
@@ -44,6 +45,7 @@ def serve(settings: Settings, *, conductor: bool = False) -> None:
 
     boots = apart(("boot API", "GraphQL API")) == "boot API"
     collect_seldom()
+    allow_many()
     app = open_app(settings)
     try:
         if boots and conductor:
@@ -73,6 +75,7 @@ def _server(app: Any, host: str, port: int) -> _Server:
         # Boot tokens are bound to source addresses: no header may claim another one.
         proxy_headers=False,
         timeout_graceful_shutdown=3,
+        timeout_keep_alive=KEEP_ALIVE_S,
         ws_max_size=65536,
     )
     return _Server(config)

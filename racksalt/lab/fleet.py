@@ -34,7 +34,8 @@ from racksalt.lab.processes import Child, LabError, answers, free_ports
 from racksalt.model.errors import InvalidInputError
 
 PER_RACK = 40
-POLL_S = 0.5
+POLL_S, MEMORY_S = 1.0, 5.0
+"""How often is looked whether all are there, and how much memory the server has: looking costs what it measures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +146,7 @@ def _drive(app: App, server: Child, lab: Child, names: Sequence[str], timeout_s:
         time.time(),
         meter.Spent(server.pid, app.store.head),
     )
-    memory = meter.PeakMemory(server.pid)
+    memory = meter.PeakMemory(server.pid, MEMORY_S)
     memory.start()
     answer = app.operations.run("commission", names, "fleet", goal="ready")
     if answer["refused"]:

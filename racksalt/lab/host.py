@@ -13,7 +13,6 @@ import functools
 import getpass
 import json
 import os
-import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from racksalt.adapters.bmc_secrets import BmcSecrets
 from racksalt.adapters.site_files import SiteFolder
+from racksalt.garbage import collect_seldom
 from racksalt.lab.bmc import CommandLog, Fate, LabBmc
 from racksalt.lab.fates import Fate as MachineFate
 from racksalt.lab.light import LightAgent
@@ -32,6 +32,7 @@ from racksalt.lab.minion_agent import MinionAgent
 from racksalt.lab.minions import Minions
 from racksalt.model.errors import InvalidInputError
 from racksalt.model.node import Bmc
+from racksalt.open_files import allow_many
 from racksalt.site.schema import Declarations
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class LabHost:
         Raises InvalidInputError for a site that cannot be run here.
         """
         plan = self.plan
-        _raise_file_limit()
+        allow_many()
         declared = SiteFolder(plan.site).declarations()
         specs = _specs(declared, plan.extras)
         if any(spec.agent == "salt" for spec in specs):
@@ -217,12 +218,6 @@ def _with_source(spec: MachineSpec, number: int) -> MachineSpec:
     )
 
 
-def _raise_file_limit() -> None:
-    """Take all the open files that the system allows: one connection and one BMC for each machine."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 async def run(plan: LabPlan, *, follow_input: bool) -> None:
     """Run a lab until SIGTERM or SIGINT, or with ``follow_input`` until the standard input ends.
 
@@ -230,6 +225,7 @@ async def run(plan: LabPlan, *, follow_input: bool) -> None:
     one line of JSON on the standard output.
     """
     os.umask(0o077)
+    collect_seldom()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

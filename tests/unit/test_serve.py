@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -19,6 +23,10 @@ from racksalt.settings import BootApi, GraphqlApi
 from tests.support.home import home  # noqa: F401  a fixture
 
 # ruff: noqa: F811  the fixture is asked for by its name
+
+
+USUAL_FILES = 128
+"""A stand-in for the 1,024 open files that a process usually may have."""
 
 
 def _get(url):
@@ -42,8 +50,9 @@ def serving(home):
     """Start both APIs; return the first process and their base addresses."""
     boot, graphql = free_ports(2)
     home.change(boot_api=BootApi(port=boot), graphql=GraphqlApi(port=graphql))
+    program = [sys.executable, "-m", "racksalt", "--settings", str(home.settings_file), "serve"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "racksalt", "--settings", home.settings_file, "serve"],
+        ["/bin/sh", "-c", f"ulimit -Sn {USUAL_FILES}; exec {shlex.join(program)}"],
         stderr=subprocess.PIPE,
     )
     yield process, f"http://127.0.0.1:{boot}", f"http://127.0.0.1:{graphql}"
@@ -99,3 +108,19 @@ def test_a_port_that_is_taken_is_told_and_ends_both(serving, home):
     )
     assert ended.returncode > 0
     assert "address already in use" in ended.stderr
+
+
+def test_each_machine_may_keep_its_connection(serving):
+    """More of them than the usual number of open files."""
+    process, boot, _ = serving
+    _wait(f"{boot}/healthz", process)
+    where = urllib.parse.urlsplit(boot)
+    kept = [http.client.HTTPConnection(where.hostname, where.port) for _ in range(2 * USUAL_FILES)]
+    with contextlib.ExitStack() as closing:
+        for turn in range(2):
+            for one in kept:
+                closing.callback(one.close)
+                one.request("GET", "/healthz")
+                answer = one.getresponse()
+                answer.read()
+                assert (answer.status, answer.will_close) == (200, False), turn
