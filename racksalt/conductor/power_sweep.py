@@ -10,17 +10,19 @@ import hashlib
 import logging
 import math
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from racksalt.conductor.ports import World
 from racksalt.model.errors import BmcError, RacksaltError
 from racksalt.model.event import Event
-from racksalt.model.node import Bmc, Node
+from racksalt.model.node import Bmc
 from racksalt.psm.kernel import Kind, Machine
 from racksalt.store import Store
+from racksalt.store.power_reads import Powered, powered
 
 log = logging.getLogger(__name__)
 SLOW_S = 1.0
@@ -64,6 +66,7 @@ class PowerSweep:
         self.store, self.world, self.tell, self.machine = store, world, tell, machine
         self.owner = owner
         self.pause_s = REPEAT_PAUSE_S
+        self._threads = workers
         self._quick = ThreadPoolExecutor(workers, thread_name_prefix="racksalt-power-sweep")
         self._apart = ThreadPoolExecutor(max(workers // 2, 1), thread_name_prefix="racksalt-apart")
         self._busy: set[str] = set()
@@ -77,11 +80,10 @@ class PowerSweep:
     def __call__(self) -> None:
         """One sweep over this conductor's share; what comes later than its patience is judged by the next sweep."""
         bmcs = self._share({bmc.node: bmc for bmc in self.store.all_of(Bmc)})
-        nodes = [node for node in self.store.nodes() if node.id in bmcs]
-        # The quickest first: who was slow or silent last time has no claim on a thread that others need.
-        in_order = sorted(nodes, key=lambda node: self._took_s.get(node.id, 0.0))
-        looks = [self._start(node, bmcs[node.id]) for node in in_order]
-        wait([look for look in looks if look is not None], PATIENCE_S)
+        nodes = [node for node in powered(self.store) if node.id in bmcs]
+        quick, apart = self._split(nodes)
+        self._ask(self._apart, apart, bmcs)
+        wait(self._ask(self._quick, quick, bmcs), PATIENCE_S)
         with self._lock:
             found, self._contrary = self._contrary, {}
         if found:
@@ -99,20 +101,39 @@ class PowerSweep:
 
     # ------------------------------------------------------------ looking
 
-    def _start(self, node: Node, bmc: Bmc) -> Future[None] | None:
-        """Begin to ask a BMC; return what is worth waiting for. One that is still being asked is left alone."""
+    def _split(self, nodes: Sequence[Powered]) -> tuple[deque[Powered], deque[Powered]]:
+        """Return whom to ask now: the quick ones and the others. Whoever is still being asked is left alone."""
+        quick: deque[Powered] = deque()
+        apart: deque[Powered] = deque()
         with self._lock:
-            if node.id in self._busy:
-                return None
-            self._busy.add(node.id)
-            slow = self._took_s.get(node.id, 0.0) > SLOW_S
-        look = (self._apart if slow else self._quick).submit(self._look, node, bmc)
-        return None if slow else look
+            took_s = {node.id: self._took_s.get(node.id, 0.0) for node in nodes}
+            # The quickest first: who was slow or silent last time has no claim on a thread that others need.
+            for node in sorted(nodes, key=lambda node: took_s[node.id]):
+                if node.id not in self._busy:
+                    self._busy.add(node.id)
+                    (apart if took_s[node.id] > SLOW_S else quick).append(node)
+        return quick, apart
 
-    def _look(self, node: Node, bmc: Bmc) -> None:
+    def _ask(
+        self, pool: ThreadPoolExecutor, nodes: deque[Powered], bmcs: dict[str, Bmc]
+    ) -> list[Future[None]]:
+        """Let each thread of a pool ask one BMC after the other until all were asked."""
+        threads = min(len(nodes), self._threads)
+        return [pool.submit(self._ask_each, nodes, bmcs) for _ in range(threads)]
+
+    def _ask_each(self, nodes: deque[Powered], bmcs: dict[str, Bmc]) -> None:
+        with self._counted():
+            while True:
+                try:
+                    node = nodes.popleft()
+                except IndexError:
+                    return
+                self._look(node, bmcs[node.id])
+
+    def _look(self, node: Powered, bmc: Bmc) -> None:
         begun, seen = self.world.clock(), None
         try:
-            seen = self._observed(bmc)
+            seen = self.world.power_of(bmc).observe(bmc)
         except BmcError as error:
             log.info("power of %s is not known: %s", node.id, error)
         except Exception:
@@ -125,22 +146,23 @@ class PowerSweep:
             if seen is not None and (seen != node.power or (seen == "off" and self._works(node))):
                 self._contrary[node.id] = seen
 
-    def _observed(self, bmc: Bmc) -> Reading:
-        """Ask the BMC, and note what it cost. Raises BmcError."""
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Note what a thread of a pool costs."""
         began = self.world.spent()
         try:
-            return self.world.power_of(bmc).observe(bmc)
+            yield
         finally:
             with self._lock:
                 self._helped_s += self.world.spent() - began
 
-    def _works(self, node: Node) -> bool:
+    def _works(self, node: Powered) -> bool:
         return self.machine().states[node.state].kind is Kind.BUSY
 
     # ------------------------------------------------------------ judging
 
     def _judge(
-        self, nodes: Sequence[Node], bmcs: dict[str, Bmc], found: dict[str, Reading]
+        self, nodes: Sequence[Powered], bmcs: dict[str, Bmc], found: dict[str, Reading]
     ) -> None:
         """Tell of what was seen again, by the BMC, and is not disproved, by the node."""
         sure = self._agreed(list(self._not_ours(nodes)), bmcs, found)
@@ -152,18 +174,18 @@ class PowerSweep:
         for node in self._not_ours(sure):
             self.tell(_events(node, found[node.id], now, node.id in gone, node.id in alive))
 
-    def _not_ours(self, nodes: Sequence[Node]) -> Iterator[Node]:
+    def _not_ours(self, nodes: Sequence[Powered]) -> Iterator[Powered]:
         """Leave out those where what was seen may be a moment of our own doing, or is about an older state."""
         for at in range(0, len(nodes), AT_ONCE):
             some = nodes[at : at + AT_ONCE]
             names = [node.id for node in some]
             ours = self.store.in_lane("power", names)
-            now = {node.id: _record_of(node) for node in self.store.nodes_by_id(names)}
+            now = {node.id: _record_of(node) for node in powered(self.store, names)}
             yield from (it for it in some if it.id not in ours and now.get(it.id) == _record_of(it))
 
     def _agreed(
-        self, nodes: Sequence[Node], bmcs: dict[str, Bmc], found: dict[str, Reading]
-    ) -> list[Node]:
+        self, nodes: Sequence[Powered], bmcs: dict[str, Bmc], found: dict[str, Reading]
+    ) -> list[Powered]:
         """Return those of whom all further readings say the same: read in rounds, so that nobody waits for another."""
         repeats = {
             node.id: min(LEAST_REPEATS * (1 + self._caught[node.id]), MOST_REPEATS)
@@ -180,9 +202,10 @@ class PowerSweep:
             left = [node for node in left if repeats[node.id] > turn]
         return agreed
 
-    def _agrees(self, node: Node, bmc: Bmc, seen: Reading) -> bool:
+    def _agrees(self, node: Powered, bmc: Bmc, seen: Reading) -> bool:
         try:
-            again = self._observed(bmc)
+            with self._counted():
+                again = self.world.power_of(bmc).observe(bmc)
         except BmcError as error:
             log.info("power of %s is not known for sure: %s", node.id, error)
             return False
@@ -191,7 +214,7 @@ class PowerSweep:
             log.warning("the BMC of %s says %s and %s in turn: not believed", node.id, seen, again)
         return again == seen
 
-    def _alive(self, nodes: Sequence[Node]) -> set[str]:
+    def _alive(self, nodes: Sequence[Powered]) -> set[str]:
         """Return those whose agent answers: a machine that answers is not off, whatever its BMC says."""
         agents: dict[str, list[str]] = {}
         for node in nodes:
@@ -207,11 +230,11 @@ class PowerSweep:
         return found
 
 
-def _record_of(node: Node) -> tuple[object, ...]:
+def _record_of(node: Powered) -> tuple[object, ...]:
     return node.state, node.boot, node.power
 
 
-def _events(node: Node, seen: Reading, now: float, lost: bool, alive: bool) -> list[Event]:
+def _events(node: Powered, seen: Reading, now: float, lost: bool, alive: bool) -> list[Event]:
     if alive:
         message = "the BMC reports power off, but the node's agent answers: the BMC is not believed"
         log.warning("%s: %s", node.id, message)
@@ -230,7 +253,7 @@ def _events(node: Node, seen: Reading, now: float, lost: bool, alive: bool) -> l
     return found
 
 
-def _event(node: Node, name: str, at: float, data: dict[str, Any], what: str) -> Event:
+def _event(node: Powered, name: str, at: float, data: dict[str, Any], what: str) -> Event:
     return Event(
         id=f"{name}:{node.id}:{node.version}:{what}",
         node=node.id,

@@ -22,6 +22,7 @@ from racksalt.model.errors import RacksaltError
 from racksalt.model.event import Event
 from racksalt.model.node import Node
 from racksalt.store import Store
+from racksalt.store.job_reads import Running, running
 
 log = logging.getLogger(__name__)
 ERROR_PAUSE_S = 1.0
@@ -166,17 +167,17 @@ class JobSweep:
             with self._pace.look():
                 self._all()
         elif hinted:
-            self._look(self.store.running(hinted))
+            self._look(running(self.store, hinted))
 
     def _all(self) -> None:
-        running = self.store.running()
-        self._look(running)
-        known = {node.job for node in running}
+        nodes = running(self.store)
+        self._look(nodes)
+        known = {node.job for node in nodes}
         self._asked = {jid: at for jid, at in list(self._asked.items()) if jid in known}
         self._silent = Counter({jid: n for jid, n in list(self._silent.items()) if jid in known})
 
-    def _look(self, running: Sequence[Node]) -> None:
-        agents: dict[str, list[Node]] = {}
+    def _look(self, running: Sequence[Running]) -> None:
+        agents: dict[str, list[Running]] = {}
         for node in running:
             agents.setdefault(node.agent, []).append(node)
         for agent, nodes in agents.items():
@@ -186,35 +187,35 @@ class JobSweep:
                 # One kind of agent that cannot be asked must not hide the results of the others.
                 log.warning("jobs of %s agents cannot be looked up: %s", agent, error)
 
-    def _look_up(self, nodes: Sequence[Node]) -> None:
-        found = self.world.jobs_of(nodes[0]).results([(str(n.job), n.id) for n in nodes])
+    def _look_up(self, nodes: Sequence[Running]) -> None:
+        found = self.world.jobs[nodes[0].agent].results([(n.job, n.id) for n in nodes])
         self.tell([self._result(result) for result in found])
         ended = {result.jid for result in found}
         self._lost([node for node in nodes if node.job not in ended])
 
-    def _lost(self, nodes: Iterable[Node]) -> None:
+    def _lost(self, nodes: Iterable[Running]) -> None:
         now = self.world.clock()
         overdue = []
         for node in nodes:
-            begun, asked = node.job_since or now, self._asked.get(str(node.job), 0.0)
+            begun, asked = node.job_since or now, self._asked.get(node.job, 0.0)
             wait_s = min(BACK_S, self.lost_s) if node.id in self._back else self.lost_s
             if now - begun >= wait_s and (now - asked >= self.lost_s or node.id in self._back):
                 overdue.append(node)
         unsent = self.store.awaiting("run_stage", [node.id for node in overdue]) if overdue else ()
         asking = [node for node in overdue if node.id not in unsent]
         self._back -= {node.id for node in asking}
-        self._asked |= dict.fromkeys((str(node.job) for node in asking), now)
+        self._asked |= dict.fromkeys((node.job for node in asking), now)
         if asking:
             self._pool.submit(self._ask, asking)
 
-    def _ask(self, nodes: Sequence[Node]) -> None:
+    def _ask(self, nodes: Sequence[Running]) -> None:
         """Ask the agents for their jobs, all at once and apart from the sweep, which goes on looking up results.
 
         After a restart many agents are silent for seconds: they are asked again soon.
         """
         try:
-            jobs = self.world.jobs_of(nodes[0])
-            wanted = {(str(node.job), node.id): node for node in nodes}
+            jobs = self.world.jobs[nodes[0].agent]
+            wanted = {(node.job, node.id): node for node in nodes}
             outcomes = jobs.outcomes(list(wanted), ASKED_S)
             now = self.world.clock()
             for jid, node in wanted:
@@ -242,7 +243,7 @@ class JobSweep:
         return job_event(result, self.world.clock())
 
 
-def _lost(node: Node, at: float) -> Event:
+def _lost(node: Running, at: float) -> Event:
     return Event(
         id=f"lost:{node.job}:{node.id}",
         node=node.id,

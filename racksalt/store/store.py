@@ -151,11 +151,6 @@ class Store:
         """Return the nodes whose deadline has passed."""
         return self._select(Node, t.nodes.c.deadline_at < now)
 
-    def running(self, jids: Iterable[str] | None = None) -> list[Node]:
-        """Return the nodes that run a job, or one of these jobs."""
-        wanted = t.nodes.c.job.is_not(None) if jids is None else t.nodes.c.job.in_(list(jids))
-        return self._select(Node, wanted)
-
     def awaiting(self, name: str, nodes: Sequence[str]) -> set[str]:
         """Return those of the nodes for which this effect is still to be done."""
         return self._waiting(nodes, t.outbox.c.name == name)

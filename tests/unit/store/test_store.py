@@ -13,6 +13,7 @@ from racksalt.model.errors import NotFoundError, StoreError
 from racksalt.model.event import Entry
 from racksalt.model.node import Bmc, Hardware, Nic
 from racksalt.store import Store
+from racksalt.store.job_reads import running
 from tests.support.builders import a_bmc, a_node, some_hardware
 
 
@@ -110,9 +111,9 @@ def test_deadlines_and_jobs_are_found(store):
         )
     assert [n.id for n in store.overdue(5.0)] == []
     assert [n.id for n in store.overdue(6.0)] == ["n1"]
-    assert [n.id for n in store.running()] == ["n2"]
-    assert [n.id for n in store.running(["j", "k"])] == ["n2"]
-    assert store.running(["k"]) == store.running([]) == []
+    assert [n.id for n in running(store)] == ["n2"]
+    assert [n.id for n in running(store, ["j", "k"])] == ["n2"]
+    assert running(store, ["k"]) == running(store, []) == []
     assert (store.count("nodes"), store.count("nodes", id="n2")) == (3, 1)
 
 
