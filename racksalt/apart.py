@@ -20,17 +20,22 @@ from typing import Final
 log = logging.getLogger(__name__)
 PAUSE_S: Final = 1.0
 """How long a part that was killed stays away: whatever killed it may still be there."""
+GRACE_S: Final = 30.0
+"""How long a part has to end in good order once the first process is gone."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 def apart(parts: Sequence[str]) -> str:
     """Return once in a process for each of ``parts``, with its name; in the process that calls, never.
 
-    That one ends with SystemExit when its parts have ended: SIGINT or SIGTERM ends them all, exit status 0; a part that
-    ends by itself ends them all with its status. One that was killed is forked again. All parts get SIGTERM when the
-    first process is gone, however it went. Call it before there are threads; what is loaded by then is loaded once.
+    That one ends with SystemExit when its parts have ended: SIGINT or SIGTERM ends them all, exit status 0. A part that
+    fails ends them all with its status; one that was told to end, or was killed, is forked again. When the first
+    process is gone, however it went, all parts get SIGTERM, and SIGKILL ``GRACE_S`` later. Call it before there are
+    threads; what is loaded by then is loaded once.
     """
     gc.freeze()
+    # Whoever started us may have left it to the kernel to forget ended children.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     watch = _Watch()
     for number in _SIGNALS:
         signal.signal(number, watch.end)
@@ -39,8 +44,11 @@ def apart(parts: Sequence[str]) -> str:
             return name
     while watch.running:
         pid, status = os.waitpid(-1, 0)
+        if pid not in watch.running:
+            # Not a part: as the first process of a container, this one inherits children of others.
+            continue
         name, code = watch.running.pop(pid), os.waitstatus_to_exitcode(status)
-        if code >= 0:
+        if code > 0:
             watch.status = watch.status or code
             watch.end()
         elif watch.again(name, -code):
@@ -69,9 +77,10 @@ class _Watch:
         return pid == 0
 
     def again(self, name: str, number: int) -> bool:
-        """Fork a part that was killed, unless all are to end."""
+        """Fork a part that was killed by a signal, or told to end (0), unless all are to end."""
         if not self.ending:
-            log.error("the %s was killed by signal %d: it is started again", name, number)
+            how = f"was killed by signal {number}" if number else "was told to end"
+            log.error("the %s %s: it is started again", name, how)
             time.sleep(PAUSE_S)
         return self.fork(name)
 
@@ -91,6 +100,8 @@ class _Watch:
 
 
 def _end_with(tether: int) -> None:
-    """Wait for the end of the first process, which alone holds the other end open; then be told to end."""
+    """Wait for the end of the first process, which alone holds the other end open; then end, in good order or not."""
     os.read(tether, 1)
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_S)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -136,11 +136,13 @@ class BusReader:
         client = salt.transport.ipc_publish_client("master", self._opts, asyncio.get_running_loop())
         with contextlib.closing(client):
             reading = asyncio.create_task(self._take_all(client))
-            while not self._stop.is_set() and not reading.done():
+            while not reading.done():
                 await asyncio.wait({reading}, timeout=_LOOK_S)
-            reading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await reading
+                if self._stop.is_set():
+                    # Again and again: Salt's client may lose one cancellation while it connects.
+                    reading.cancel()
+            if not reading.cancelled():
+                reading.result()
 
     async def _take_all(self, client: Any) -> None:
         """Take events; the client connects by itself, at first and whenever the bus went away."""

@@ -13,7 +13,6 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from typing import Any, Literal
 
 from racksalt.conductor.ports import World
@@ -122,36 +121,35 @@ class PowerSweep:
         return [pool.submit(self._ask_each, nodes, bmcs) for _ in range(threads)]
 
     def _ask_each(self, nodes: deque[Powered], bmcs: dict[str, Bmc]) -> None:
-        with self._counted():
-            while True:
-                try:
-                    node = nodes.popleft()
-                except IndexError:
-                    return
-                self._look(node, bmcs[node.id])
+        while True:
+            try:
+                node = nodes.popleft()
+            except IndexError:
+                return
+            self._look(node, bmcs[node.id])
 
     def _look(self, node: Powered, bmc: Bmc) -> None:
-        begun, seen = self.world.clock(), None
+        begun, seen, contrary = self.world.clock(), None, False
         try:
-            seen = self.world.power_of(bmc).observe(bmc)
+            seen = self._observed(bmc)
+            contrary = seen != node.power or (seen == "off" and self._works(node))
         except BmcError as error:
             log.info("power of %s is not known: %s", node.id, error)
         except Exception:
-            # One broken adapter must not end the sweep of the others.
+            # One broken adapter must not end the sweep of the others, who wait behind it in this thread.
             log.exception("power of %s could not be asked", node.id)
         took_s = math.inf if seen is None else self.world.clock() - begun
         with self._lock:
             self._busy.discard(node.id)
             self._took_s[node.id] = took_s
-            if seen is not None and (seen != node.power or (seen == "off" and self._works(node))):
+            if seen is not None and contrary:
                 self._contrary[node.id] = seen
 
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Note what a thread of a pool costs."""
+    def _observed(self, bmc: Bmc) -> Reading:
+        """Ask the BMC, and note what it cost. Raises BmcError."""
         began = self.world.spent()
         try:
-            yield
+            return self.world.power_of(bmc).observe(bmc)
         finally:
             with self._lock:
                 self._helped_s += self.world.spent() - began
@@ -204,8 +202,7 @@ class PowerSweep:
 
     def _agrees(self, node: Powered, bmc: Bmc, seen: Reading) -> bool:
         try:
-            with self._counted():
-                again = self.world.power_of(bmc).observe(bmc)
+            again = self._observed(bmc)
         except BmcError as error:
             log.info("power of %s is not known for sure: %s", node.id, error)
             return False

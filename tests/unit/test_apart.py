@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,10 +14,12 @@ import pytest
 from tests.support.waiting import wait_for
 
 PROGRAM = """
-import os, sys, time
+import os, signal, sys, time
 from racksalt import apart
-apart.PAUSE_S = 0.1
+apart.PAUSE_S, apart.GRACE_S = 0.1, 0.5
 name = apart.apart(("one", "two"))
+if os.path.exists("deaf"):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 open(f"{name}.new", "w").write(str(os.getpid()))
 os.replace(f"{name}.new", name)
 while not os.path.exists(f"end-{name}"):
@@ -30,8 +33,11 @@ class Program:
 
     def __init__(self, folder):
         self.folder = folder
+        (folder / "program.py").write_text(PROGRAM)
+        # The first process has a child of its own that is no part of it, and ends in the midst of the test.
+        command = f"sleep 0.5 & exec {shlex.quote(sys.executable)} program.py"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM], cwd=folder, stderr=subprocess.PIPE
+            ["/bin/sh", "-c", command], cwd=folder, stderr=subprocess.PIPE
         )
 
     def pids(self):
@@ -45,6 +51,11 @@ class Program:
         new = self.folder / "new"
         new.write_text(str(status))
         new.rename(self.folder / f"end-{name}")
+
+    def again(self, before):
+        """Return the parts' process ids once they are other ones; what told a part to end is gone by then."""
+        assert wait_for(lambda: self.pids() != before, 10) is not None
+        return self.pids()
 
 
 def runs(pid):
@@ -76,34 +87,56 @@ def test_a_signal_ends_all(program, number):
     assert not any(map(runs, pids))
 
 
-@pytest.mark.parametrize("status", [0, 3])
-def test_a_part_that_ends_by_itself_ends_all(program, status):
+def test_a_part_that_fails_ends_all(program):
     """With its status: what is wrong with its settings is not mended by a new start."""
     pids = program.pids()
-    program.end("two", status)
-    assert program.process.wait(10) == status
+    program.end("two", 3)
+    assert program.process.wait(10) == 3
     assert not any(map(runs, pids))
 
 
-def test_a_part_that_is_killed_comes_back_alone(program):
+def test_a_part_that_was_told_to_end_comes_back(program):
+    """As what the kernel's helpers against full memory ask first, and politely."""
+    one, two = program.pids()
+    program.end("two", 0)
+    assert wait_for(lambda: not runs(two), 10) is not None
+    (program.folder / "end-two").unlink()
+    assert program.again([one, two])[0] == one
+    program.process.terminate()
+    assert program.process.wait(10) == 0
+    assert b"the two was told to end: it is started again" in program.process.stderr.read()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_part_that_is_killed_comes_back_alone(program, number):
     """The other one does not notice, and a signal still ends both."""
     one, two = program.pids()
-    os.kill(two, signal.SIGKILL)
-    assert wait_for(lambda: program.pids() != [one, two], 10) is not None
-    again = program.pids()
+    os.kill(two, number)
+    again = program.again([one, two])
     assert again[0] == one
     assert runs(one)
     program.process.terminate()
     assert program.process.wait(10) == 0
     assert not any(map(runs, again))
-    assert b"the two was killed by signal 9: it is started again" in program.process.stderr.read()
+    told = f"the two was killed by signal {number:d}: it is started again"
+    assert told in program.process.stderr.read().decode()
 
 
 def test_no_part_outlives_the_first_process(program):
     """However it goes, also after a part came back."""
     one, two = program.pids()
     os.kill(one, signal.SIGKILL)
-    assert wait_for(lambda: program.pids() != [one, two], 10) is not None
+    pids = program.again([one, two])
+    program.process.kill()
+    assert wait_for(lambda: not any(map(runs, pids)), 10) is not None
+
+
+def test_nor_does_one_that_does_not_listen(tmp_path):
+    """It would keep its port from whoever comes next."""
+    (tmp_path / "deaf").touch()
+    program = Program(tmp_path)
     pids = program.pids()
     program.process.kill()
+    program.process.wait()
+    program.process.stderr.close()
     assert wait_for(lambda: not any(map(runs, pids)), 10) is not None

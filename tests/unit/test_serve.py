@@ -8,17 +8,17 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from racksalt.lab.processes import free_ports
+from racksalt.lab.processes import answers, free_ports
 from racksalt.settings import BootApi, GraphqlApi
 from tests.support.home import home  # noqa: F401  a fixture
 
@@ -39,7 +39,7 @@ def _wait(url, process, timeout_s=30):
     while True:
         try:
             return _get(url)
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:
             assert process.poll() is None, "it ended"
             assert time.monotonic() < end, f"{url} did not answer"
             time.sleep(0.05)
@@ -57,14 +57,18 @@ def serving(home):
     )
     yield process, f"http://127.0.0.1:{boot}", f"http://127.0.0.1:{graphql}"
     process.terminate()
-    process.wait(15)
-    process.stderr.close()
+    try:
+        process.wait(15)
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
 
 
 def _parts(process):
     """Return the process ids of boot API and GraphQL API, in the order in which they were started."""
     found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii")
-    return sorted(map(int, found.split()))
+    return [int(pid) for pid in found.split()]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -94,33 +98,39 @@ def test_machines_boot_whatever_becomes_of_the_other_api(serving):
     assert other not in _parts(process)
 
 
-def test_a_port_that_is_taken_is_told_and_ends_both(serving, home):
+def test_a_port_that_is_taken_is_told_and_ends_both(home):
     """Half a server would be found out too late."""
-    process, boot, graphql = serving
-    _wait(f"{boot}/healthz", process)
-    _wait(f"{graphql}/healthz", process)
-    ended = subprocess.run(
-        [sys.executable, "-m", "racksalt", "--settings", home.settings_file, "serve"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    boot, graphql = free_ports(2)
+    home.change(boot_api=BootApi(port=boot), graphql=GraphqlApi(port=graphql))
+    with socket.create_server(("127.0.0.1", graphql)):
+        ended = subprocess.run(
+            [sys.executable, "-m", "racksalt", "--settings", home.settings_file, "serve"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
     assert ended.returncode > 0
     assert "address already in use" in ended.stderr
+    assert not answers("127.0.0.1", boot)
 
 
 def test_each_machine_may_keep_its_connection(serving):
-    """More of them than the usual number of open files."""
+    """More of them than the usual number of open files, and for longer than servers usually wait (5 s)."""
     process, boot, _ = serving
     _wait(f"{boot}/healthz", process)
     where = urllib.parse.urlsplit(boot)
-    kept = [http.client.HTTPConnection(where.hostname, where.port) for _ in range(2 * USUAL_FILES)]
+    kept = [
+        http.client.HTTPConnection(where.hostname, where.port, timeout=20)
+        for _ in range(2 * USUAL_FILES)
+    ]
     with contextlib.ExitStack() as closing:
         for turn in range(2):
             for one in kept:
                 closing.callback(one.close)
+                one.auto_open = not turn
                 one.request("GET", "/healthz")
                 answer = one.getresponse()
                 answer.read()
                 assert (answer.status, answer.will_close) == (200, False), turn
+            time.sleep(0 if turn else 6)

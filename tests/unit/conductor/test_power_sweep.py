@@ -103,6 +103,28 @@ def test_what_the_threads_of_a_sweep_cost_is_its_cost(sqlite_store, world, told)
     assert (sweep.spent(), spent[threading.get_ident()]) == (3.0, 0.0)
 
 
+def test_a_node_that_cannot_be_judged_hides_no_other(sqlite_store, world, told):
+    """Rules that cannot be read just then cost one look at one node: those behind it are asked, now and later."""
+    names = [f"n{number}" for number in range(9)]
+    fill(sqlite_store, *(a_node(name, "ready", power="off") for name in names))
+    asked = Counter()
+
+    class Rules:
+        """They cannot be read while the first nodes are looked at."""
+
+        def __call__(self):
+            asked["rules"] += 1
+            if asked["rules"] <= 3:
+                raise OSError("too many open files")
+            return MACHINE
+
+    sweep = PowerSweep(sqlite_store, world.ports, tell(told), Rules(), 2)
+    for expected in (9, 18):
+        sweep()
+        assert asked["rules"] == expected
+    assert not sweep._busy
+
+
 def test_power_that_is_lost_in_a_busy_state_is_trouble(sqlite_store, world, told):
     """Nobody switched it off: the node must be started again."""
     fill(sqlite_store, a_node("n1", "installing", power="on", boot=2))
