@@ -79,7 +79,9 @@ def command(
         "-cpu",
         CPUS.get(accel, "max"),
     ]
-    size = ["-m", str(spec.memory_mib), "-smp", str(spec.cpus)]
+    # Room for one processor more makes TCG keep the order of memory accesses, which it drops for a machine that can
+    # have only one. QEMU's threads look at the rings of virtio meanwhile: a disk's interrupt got lost, its guest hung.
+    size = ["-m", str(spec.memory_mib), "-smp", f"{spec.cpus},maxcpus={spec.cpus + 1}"]
     bare = ["-nodefaults", "-no-user-config", "-vga", "none", "-display", "none"]
     smbios = {
         "manufacturer": spec.vendor,

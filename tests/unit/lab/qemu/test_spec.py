@@ -68,6 +68,13 @@ def test_a_machine_that_finds_nothing_to_boot_begins_again():
     assert bios[bios.index("-boot") + 1] == "reboot-timeout=5000"
 
 
+def test_translated_machines_keep_the_order_of_memory_accesses():
+    """QEMU drops it for machines that can have one processor only, and then their disks lose interrupts."""
+    for cpus in (1, 2):
+        words = _command(cpus=cpus)
+        assert words[words.index("-smp") + 1] == f"{cpus},maxcpus={cpus + 1}"
+
+
 def test_smbios_says_only_what_the_machine_has():
     """An empty UUID or serial is left to QEMU instead of being told as empty."""
     told = next(word for word in _command() if word.startswith("type=1"))
