@@ -144,8 +144,9 @@ def _bootloader(root, settings):
 def _fstab(root, _settings):
     made, uuid = __salt__["racksalt_partition.made"](), __salt__["racksalt_target.device_uuid"]
     lines = [f"UUID={uuid(made['root'])} / ext4 errors=remount-ro 0 1"]
-    # The second disk's partition is only there for its firmware; a missing one must not stop a boot.
-    options = "umask=0077,nofail,x-systemd.device-timeout=10s"
+    # The second disk's partition is only there for its firmware; a missing one must not stop a boot, and what may fail
+    # is waited for by nobody, so that a slow machine has systemd's usual time to find it.
+    options = "umask=0077,nofail"
     lines.append(f"UUID={uuid(made['disks'][0]['esp'])} /boot/efi vfat {options} 0 1")
     _put(root, "etc/fstab", "".join(f"{line}\n" for line in lines))
     return lines
