@@ -14,9 +14,9 @@ from racksalt.conductor.certificates import Seal
 from racksalt.conductor.dispatch import Dispatcher
 from racksalt.conductor.enrolment import KeyCheck
 from racksalt.conductor.handle import Outcome
-from racksalt.conductor.ports import Clock, World
+from racksalt.conductor.ports import World
 from racksalt.conductor.power_sweep import PowerSweep
-from racksalt.conductor.sweeps import SHARE, DeadlineSweep, JobSweep, KeySweep, Sweep
+from racksalt.conductor.sweeps import DeadlineSweep, JobSweep, KeySweep, Sweep
 from racksalt.conductor.view import Rules
 from racksalt.conductor.writer import Writer
 from racksalt.model.errors import StoreError
@@ -117,17 +117,16 @@ class Conductor:
             settings.workers,
             lambda: (self.writer.owner, store.conductors(world.clock() - SILENT_S)),
         )
-        jobs = JobSweep(store, world, tell, settings.job_lost_s)
-        self._jobs = jobs
+        self._jobs = JobSweep(store, world, tell, settings.job_lost_s)
         self._keys = KeySweep(store, world, tell, self.check)
         self._beat()
         self.sweep("beat", BEAT_S, self._beat)
         self.sweep("work", settings.poll_s, self._look)
         late = DeadlineSweep(store, world, tell, settings.start_grace_s)
         self.sweep("deadlines", 1.0, late, first_s=settings.start_grace_s)
-        self.sweep("jobs", settings.jobs_sweep_s, jobs)
+        self.sweep("jobs", settings.jobs_sweep_s, self._jobs)
         self.sweep("keys", settings.keys_sweep_s, self._keys)
-        self.sweep("power", settings.power_sweep_s, power, share=SHARE, spent=power.spent)
+        self.sweep("power", settings.power_sweep_s, power)
         if world.announcer is not None:
             self.sweep("publish", max(settings.poll_s, 0.1), self._publish)
 
@@ -176,17 +175,10 @@ class Conductor:
             log.warning("others must wait for what this conductor held: %s", error)
 
     def sweep(
-        self,
-        name: str,
-        every_s: float,
-        look: Callable[[], None],
-        first_s: float = 0.0,
-        share: float = 1.0,
-        spent: Clock | None = None,
+        self, name: str, every_s: float, look: Callable[[], None], first_s: float = 0.0
     ) -> None:
         """Look at something every ``every_s`` seconds until the conductor stops."""
-        clock = spent or self.world.spent
-        self._sweeps[name] = Sweep(name, every_s, look, first_s, share, clock)
+        self._sweeps[name] = Sweep(name, every_s, look, first_s)
         self._sweeps[name].start()
 
     def _beat(self) -> None:

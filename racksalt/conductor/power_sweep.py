@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Literal
 
+from racksalt.conductor.pace import Pace
 from racksalt.conductor.ports import World
 from racksalt.model.errors import BmcError, RacksaltError
 from racksalt.model.event import Event
@@ -64,6 +65,7 @@ class PowerSweep:
     ) -> None:
         self.store, self.world, self.tell, self.machine = store, world, tell, machine
         self.owner = owner
+        self._pace = Pace(world.clock, self.spent)
         self.pause_s = REPEAT_PAUSE_S
         self._threads = workers
         self._quick = ThreadPoolExecutor(workers, thread_name_prefix="racksalt-power-sweep")
@@ -77,7 +79,13 @@ class PowerSweep:
         self._wake = threading.Event()
 
     def __call__(self) -> None:
-        """One sweep over this conductor's share; what comes later than its patience is judged by the next sweep."""
+        """Ask every BMC of this conductor's share, unless that would take too much of a processor so soon."""
+        if self._pace.is_due():
+            with self._pace.look():
+                self._all()
+
+    def _all(self) -> None:
+        """One sweep; what comes later than its patience is judged by the next one."""
         bmcs = self._share({bmc.node: bmc for bmc in self.store.all_of(Bmc)})
         nodes = [node for node in powered(self.store) if node.id in bmcs]
         quick, apart = self._split(nodes)

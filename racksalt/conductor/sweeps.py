@@ -7,17 +7,16 @@ what is found twice has the same event id and counts once.
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 from racksalt.conductor.certificates import erasure_of
 from racksalt.conductor.enrolment import KeyCheck
-from racksalt.conductor.ports import Clock, JobResult, MinionKey, World
+from racksalt.conductor.pace import Pace
+from racksalt.conductor.ports import JobResult, MinionKey, World
 from racksalt.model.errors import RacksaltError
 from racksalt.model.event import Event
 from racksalt.model.node import Node
@@ -29,10 +28,6 @@ ERROR_PAUSE_S = 1.0
 """The least pause after a look that failed."""
 AWAY_S = 15.0
 """Between two looks at deadlines that are further apart, this machine slept (or its clock was set)."""
-FULL_SWEEP_S = 5.0
-"""How long hints about single jobs may put off a look at all of them."""
-SHARE = 0.05
-"""The share of a processor that looking at everything may take: with many nodes the looks are further apart."""
 SILENT_SHARE, MOST_SHARES, AT_FIRST = 0.25, 8.0, 4
 """A silent agent is asked again after this share of the time after which a job counts as overdue; after the first few
 times, twice as long each time, up to a bound: on a slow machine questions must not keep the job from its end."""
@@ -44,23 +39,13 @@ Tell = Callable[[Sequence[Event]], None]
 
 
 class Sweep(threading.Thread):
-    """Calls ``look`` every ``every_s`` seconds, or sooner when poked; an error is logged and the sweep goes on.
-
-    Looks are further apart where they would take more than ``share`` of a processor.
-    """
+    """Calls ``look`` every ``every_s`` seconds, or sooner when poked; an error is logged and the sweep goes on."""
 
     def __init__(
-        self,
-        name: str,
-        every_s: float,
-        look: Callable[[], None],
-        first_s: float = 0.0,
-        share: float = 1.0,
-        spent: Clock = lambda: 0.0,
+        self, name: str, every_s: float, look: Callable[[], None], first_s: float = 0.0
     ) -> None:
         super().__init__(name=f"racksalt-{name}", daemon=True)
         self.every_s, self.look, self.first_s = every_s, look, first_s
-        self.share, self.spent = share, spent
         self._poked = threading.Event()
         self._ended = False
 
@@ -69,15 +54,15 @@ class Sweep(threading.Thread):
         self._poked.wait(self.first_s)
         while not self._ended:
             self._poked.clear()
-            began, least_s = self.spent(), self.every_s
+            pause_s = self.every_s
             try:
                 self.look()
             except Exception as error:
                 # Neither the log nor whatever is in trouble is flooded.
-                least_s = max(least_s, ERROR_PAUSE_S)
+                pause_s = max(pause_s, ERROR_PAUSE_S)
                 known = isinstance(error, RacksaltError)
-                log.error("%s: %s; next try in %s s", self.name, error, least_s, exc_info=not known)
-            self._poked.wait(max(least_s, (self.spent() - began) / self.share))
+                log.error("%s: %s; next try in %s s", self.name, error, pause_s, exc_info=not known)
+            self._poked.wait(pause_s)
 
     def poke(self) -> None:
         """Sweep now."""
@@ -87,27 +72,6 @@ class Sweep(threading.Thread):
         """End after the present sweep."""
         self._ended = True
         self._poked.set()
-
-
-class Pace:
-    """When to look at everything, beside what is hinted at: often, and for no more than SHARE of a processor."""
-
-    def __init__(self, world: World) -> None:
-        self._world, self._at, self._cost_s = world, -math.inf, 0.0
-
-    def is_due(self, *, hinted: bool) -> bool:
-        """Say whether it is time; with hints to follow, there is less hurry. A clock that was set back hurries."""
-        least_s = max(self._cost_s / SHARE, FULL_SWEEP_S if hinted else 0.0)
-        return not 0.0 <= self._world.clock() - self._at < least_s
-
-    @contextmanager
-    def look(self) -> Iterator[None]:
-        """Look at everything within: when that was, and what it cost, also if it fails."""
-        self._at, began = self._world.clock(), self._world.spent()
-        try:
-            yield
-        finally:
-            self._cost_s = self._world.spent() - began
 
 
 class DeadlineSweep:
@@ -149,7 +113,7 @@ class JobSweep:
         self._silent: Counter[str] = Counter()
         self._hinted: deque[str] = deque()
         self._back: set[str] = set()
-        self._pace = Pace(world)
+        self._pace = Pace(world.clock, world.spent)
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="racksalt-lost")
 
     def hint(self, jids: Iterable[str]) -> None:
@@ -280,7 +244,7 @@ class KeySweep:
     def __init__(self, store: Store, world: World, tell: Tell, check: KeyCheck) -> None:
         self.store, self.world, self.tell, self.check = store, world, tell, check
         self._hinted: deque[str] = deque()
-        self._pace = Pace(world)
+        self._pace = Pace(world.clock, world.spent)
 
     def hint(self, nodes: Iterable[str]) -> None:
         """Look at the keys of these nodes first: they are said to have signed in."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from racksalt.conductor.pace import SHARE
 from racksalt.conductor.power_sweep import PowerSweep, share_of
 from racksalt.model.errors import BmcUnreachableError
 from racksalt.psm.table import MACHINE
@@ -101,6 +102,10 @@ def test_what_the_threads_of_a_sweep_cost_is_its_cost(sqlite_store, world, told)
     sweep.world = replace(world.ports, spent=lambda: spent[threading.get_ident()])
     sweep()
     assert (sweep.spent(), spent[threading.get_ident()]) == (3.0, 0.0)
+    for passing_s, asked in ((3.0 / SHARE - 1, 3.0), (2, 6.0)):
+        world.clock.pass_(passing_s)
+        sweep()
+        assert sweep.spent() == asked
 
 
 def test_a_node_that_cannot_be_judged_hides_no_other(sqlite_store, world, told):

@@ -10,15 +10,9 @@ from itertools import pairwise
 import pytest
 
 from racksalt.conductor.enrolment import KeyCheck
+from racksalt.conductor.pace import SHARE
 from racksalt.conductor.ports import JobRequest, JobResult
-from racksalt.conductor.sweeps import (
-    SHARE,
-    DeadlineSweep,
-    JobSweep,
-    KeySweep,
-    Sweep,
-    job_event,
-)
+from racksalt.conductor.sweeps import DeadlineSweep, JobSweep, KeySweep, Sweep, job_event
 from racksalt.model.errors import AgentUnreachableError, StoreError
 from tests.support.builders import NOW, a_node
 from tests.support.fakes import FakeWorld, wait_for
@@ -270,35 +264,6 @@ class _Spent:
     def __call__(self):
         self.now += self.cost_s
         return self.now
-
-
-class _Pauses:
-    """Takes the place of the event that a sweep waits for, and ends the sweep after some pauses."""
-
-    def __init__(self, sweep, number):
-        self.sweep, self.left, self.told = sweep, number, []
-
-    def clear(self):
-        """Nothing to forget."""
-
-    def set(self):
-        """Nothing to wake."""
-
-    def wait(self, seconds):
-        """Note how long would have been waited."""
-        self.told.append(seconds)
-        self.left -= 1
-        if self.left <= 0:
-            self.sweep.stop()
-
-
-@pytest.mark.parametrize(("cost_s", "pause_s"), [(0.1, 5.0), (0.5, 10.0)])
-def test_looks_that_cost_much_are_further_apart(cost_s, pause_s):
-    """With many nodes a look at all of them is work: it gets its share of a processor and no more."""
-    sweep = Sweep("test", 5.0, lambda: None, share=0.05, spent=_Spent(cost_s))
-    sweep._poked = pauses = _Pauses(sweep, 3)
-    sweep.run()
-    assert pauses.told == [0.0, pytest.approx(pause_s), pytest.approx(pause_s)]
 
 
 @pytest.fixture
