@@ -10,7 +10,7 @@ YAML := $(wildcard states pillar conf salt/reactor .pre-commit-config.yaml)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint docs bench gen check e2e e2e-free clean
+.PHONY: help setup demo test lint docs bench gen check e2e e2e-images e2e-free clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,9 +52,11 @@ gen: $(STAMP) ## Rewrite the generated files (diagram, tables, settings, CLI hel
 
 check: lint test docs ## lint, test and docs
 
-e2e: $(STAMP) ## QEMU machines from power-on to ready; as root; installs what it needs and builds images
+e2e-images: $(STAMP) ## The images that e2e boots; as root; a second run takes seconds
 	tools/install-needs.sh
 	PATH="$(CURDIR)/$(BIN):$$PATH" tools/e2e-images.sh $(E2E_IMAGES)
+
+e2e: e2e-images ## QEMU machines from power-on to ready; as root; installs what it needs and builds images
 	PATH="$(CURDIR)/$(BIN):$$PATH" RACKSALT_E2E_IMAGES=$(E2E_IMAGES)/images CI=true tools/e2e.sh $(ARGS)
 
 e2e-free: $(STAMP) ## The tests that start no daemon (quick)
