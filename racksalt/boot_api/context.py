@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from racksalt.boot.identity import Claim, Known, normalise_serial, normalise_uuid, swapped
@@ -229,10 +227,6 @@ def _spellings(uuid: str) -> list[str]:
     return [form for one in both for form in (one, one.upper())]
 
 
-@lru_cache(maxsize=4096)
 def is_loopback(address: str) -> bool:
-    """Say whether the address is this machine itself."""
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
+    """Say whether a connection's address, as inet_ntop(3) spells it, is this machine itself."""
+    return address.startswith("127.") or address == "::1"

@@ -17,7 +17,11 @@ UUID = "4c4c4544-0051-3010-8057-b7c04f4d3533"
 
 @pytest.mark.parametrize(
     ("address", "here"),
-    [("127.0.0.1", True), ("::1", True), ("10.0.0.1", False), ("", False), ("testclient", False)],
+    [
+        *(("127.0.0.1", True), ("127.3.2.1", True), ("::1", True)),
+        *(("10.0.0.1", False), ("12.7.0.1", False), ("::12", False), ("::", False)),
+        *(("", False), ("testclient", False)),
+    ],
 )
 def test_requests_from_this_machine_are_told_apart(address, here):
     """Only loopback addresses are this machine."""
