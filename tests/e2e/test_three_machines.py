@@ -76,6 +76,8 @@ def before():
 
 def test_three_blank_machines_become_ready_untouched(trial):
     """Two with BIOS and one with UEFI are powered on over IPMI by racksalt and get to ready by themselves."""
+    trial.wait_ready(BIOS, timeout_s=INSTALL_S)
+    trial.say("one ready")
     trial.wait_ready(*ALL, timeout_s=INSTALL_S)
     trial.say("all ready")
     starts = {name: one["starts"] for name, one in trial.rack.power().items()}
