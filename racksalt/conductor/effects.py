@@ -235,7 +235,7 @@ def _jobs(world: World, tasks: Sequence[Task]) -> Jobs:
     node = tasks[0].node
     if node is None:
         raise RuntimeError("tasks of nodes that are gone are dropped before they come here")
-    return world.jobs_of(node)
+    return world.jobs_of(node.agent)
 
 
 EFFECTS: dict[str, Perform] = {

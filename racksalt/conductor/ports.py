@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from racksalt.model.errors import BmcRefusedError
-from racksalt.model.node import Bmc, Node
+from racksalt.model.errors import AgentUnreachableError, BmcRefusedError
+from racksalt.model.node import Bmc
 from racksalt.model.switch import Switch
 from racksalt.network.switch_plan import Step
 from racksalt.network.switches import Observed
@@ -294,6 +294,12 @@ class World:
         """Return the port that tries factory passwords on this BMC, or None where there is nothing to try."""
         return self.logins.get(bmc.protocol)
 
-    def jobs_of(self, node: Node) -> Jobs:
-        """Return the job port for this node's agent."""
-        return self.jobs[node.agent]
+    def jobs_of(self, agent: str) -> Jobs:
+        """Return the job port for this kind of agent. Raises AgentUnreachableError for one that is not driven here."""
+        found = self.jobs.get(agent)
+        if found is None:
+            raise AgentUnreachableError(
+                f"this conductor drives no agent of kind {agent!r}, only {', '.join(sorted(self.jobs)) or 'none'}",
+                "salt: run it in a salt-master's engine; light: set `simulated`; or give the node another agent",
+            )
+        return found

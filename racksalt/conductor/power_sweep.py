@@ -226,10 +226,9 @@ class PowerSweep:
             agents.setdefault(node.agent, []).append(node.id)
         found: set[str] = set()
         for agent, names in agents.items():
-            jobs = self.world.jobs.get(agent)
             try:
-                now = self.world.clock()
-                found |= jobs.answering(dict.fromkeys(names, now), ANSWER_S) if jobs else set()
+                asked = dict.fromkeys(names, self.world.clock())
+                found |= self.world.jobs_of(agent).answering(asked, ANSWER_S)
             except RacksaltError as error:
                 log.info("agents of %s cannot be asked: %s", ", ".join(names[:5]), error)
         return found

@@ -152,7 +152,7 @@ class JobSweep:
                 log.warning("jobs of %s agents cannot be looked up: %s", agent, error)
 
     def _look_up(self, nodes: Sequence[Running]) -> None:
-        found = self.world.jobs[nodes[0].agent].results([(n.job, n.id) for n in nodes])
+        found = self.world.jobs_of(nodes[0].agent).results([(n.job, n.id) for n in nodes])
         self.tell([self._result(result) for result in found])
         ended = {result.jid for result in found}
         self._lost([node for node in nodes if node.job not in ended])
@@ -178,7 +178,7 @@ class JobSweep:
         After a restart many agents are silent for seconds: they are asked again soon.
         """
         try:
-            jobs = self.world.jobs[nodes[0].agent]
+            jobs = self.world.jobs_of(nodes[0].agent)
             wanted = {(node.job, node.id): node for node in nodes}
             outcomes = jobs.outcomes(list(wanted), ASKED_S)
             now = self.world.clock()

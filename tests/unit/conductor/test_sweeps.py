@@ -206,6 +206,17 @@ def test_one_kind_of_agent_that_is_away_hides_no_other(sqlite_store, world, told
     assert told == [("n2", "stage_succeeded")]
 
 
+def test_a_kind_of_agent_that_is_not_driven_here_hides_no_other(sqlite_store, world, told):
+    """A conductor without a salt-master goes on with its light agents."""
+    fill(sqlite_store, running("n1"), running("n2", agent="light"))
+    submit(world, running("n2"))
+    ports = replace(world.ports, jobs={"light": world.ports.jobs["light"]})
+    JobSweep(sqlite_store, ports, tell(told), 20)()
+    assert told == [("n2", "stage_succeeded")]
+    with pytest.raises(AgentUnreachableError, match="'salt', only light"):
+        ports.jobs_of("salt")
+
+
 def test_pending_keys_are_checked(sqlite_store, world, told):
     """A key that no boot vouches for is found without any event of Salt's."""
     world.keys.offer("ghost", "KEY")
