@@ -9,8 +9,9 @@ import pytest
 from racksalt.boot.tokens import derive, key_sha256, proof
 from racksalt.conductor.enrolment import MAKE_WAY_S, PATIENCE_S, Claim, KeyCheck
 from racksalt.conductor.handle import handle
+from racksalt.conductor.pace import FULL_LOOK_S
 from racksalt.conductor.ports import MinionKey
-from racksalt.conductor.sweeps import FULL_SWEEP_S, KeySweep
+from racksalt.conductor.sweeps import KeySweep
 from tests.support.builders import NOW, a_boot, a_node, the_rules
 from tests.support.fakes import FakeClock, FakeKeys, FakeWorld
 
@@ -158,7 +159,7 @@ def test_a_hint_costs_a_look_at_its_node_alone(sweep):
         sweep.hint(["n1"])
         sweep()
         clock.pass_(0.3)
-    assert keys.full <= 1 + PATIENCE_S * 4 * 0.3 / FULL_SWEEP_S
+    assert keys.full <= 1 + PATIENCE_S * 4 * 0.3 / FULL_LOOK_S
     clock.pass_(PATIENCE_S)
     sweep()
     assert set(told) == {"n1", "ghost"}
