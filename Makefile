@@ -60,7 +60,7 @@ e2e: e2e-images ## QEMU machines from power-on to ready; as root; installs what 
 	PATH="$(CURDIR)/$(BIN):$$PATH" RACKSALT_E2E_IMAGES=$(E2E_IMAGES)/images CI=true tools/e2e.sh $(ARGS)
 
 e2e-free: $(STAMP) ## The tests that start no daemon (quick)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not daemons and not e2e' $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 3 --dist loadfile -m 'not daemons and not e2e' $(ARGS)
 
 clean: ## Remove the environment and everything built
 	rm -rf $(VENV) docs/_build build dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis
