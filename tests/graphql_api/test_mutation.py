@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support import reinstall
+
 OUTCOME = (
     "__typename ... on CommandOutcome{command dryRun revision accepted{nodeId fromState toState seq node{state}}"
     " refused{nodeId code message hint legal} plan{hash nodes{nodeId reboots disksWiped endsIn"
@@ -34,8 +36,44 @@ def test_a_command_is_carried_out_and_seen_in_the_same_answer(fresh):
     assert found["revision"] >= accepted["seq"]
 
 
+def as_answered(plan):
+    """Return a plan as GraphQL writes it: states are an enumeration, and names have humps."""
+    return {
+        "hash": plan["hash"],
+        "nodes": [
+            {
+                "nodeId": one["node"],
+                "reboots": one["reboots"],
+                "disksWiped": one["disks_wiped"],
+                "endsIn": one["ends_in"].upper(),
+                "transitions": [
+                    {
+                        "fromState": step["from"].upper(),
+                        "event": step["event"],
+                        "toState": step["to"].upper(),
+                        "stage": step["stage"],
+                    }
+                    for step in one["transitions"]
+                ],
+            }
+            for one in plan["nodes"]
+        ],
+    }
+
+
+def test_a_reinstalls_dry_run_lists_all_that_it_would_do_and_does_nothing(fresh):
+    """Transitions, reboots and disks as the other doors tell them; the database keeps every row as it was."""
+    reinstall.make_ready(fresh.site, "n1")
+    before = reinstall.everything(fresh.store)
+    found = command(fresh, command="REINSTALL", nodes=["n1"], dryRun=True)
+    assert (found["dryRun"], found["accepted"], found["refused"]) == (True, [], [])
+    assert found["plan"] == as_answered(reinstall.the_plan("n1"))
+    assert reinstall.everything(fresh.store) == before
+    assert fresh.store.node("n1").state == "ready"
+
+
 def test_a_dry_run_plans_and_changes_nothing(fresh):
-    """The plan lists transitions, reboots and disks; the store stays as it was."""
+    """The plan has transitions and reboots; the store stays as it was."""
     before = fresh.store.head()
     found = command(fresh, command="COMMISSION", nodes=["n1", "n2"], dryRun=True, goal="READY")
     assert found["dryRun"] is True

@@ -12,6 +12,7 @@ from racksalt import __version__
 from racksalt import cli as module
 from racksalt.cli import cli
 from racksalt.psm.table import COMMANDS
+from tests.support import reinstall
 from tests.support.home import home  # noqa: F401  a fixture
 
 # ruff: noqa: F811  the fixture is asked for by its name
@@ -59,6 +60,48 @@ def test_a_dry_run_changes_nothing(home):
     assert plan["plan"]["nodes"][0]["reboots"] >= 1
     assert home.json("node", "show", "n1")["state"] == "declared"
     assert "nothing was done" in home.run("node", "commission", "n1", "--dry-run").stdout
+
+
+@pytest.fixture
+def ready(home):
+    """The small installation with ``n1`` in ready; give what its database holds by now."""
+    app = home.open()
+    reinstall.make_ready(app, "n1")
+    yield lambda: reinstall.everything(app.store)
+    app.close()
+
+
+def test_a_reinstalls_dry_run_lists_all_that_it_would_do_and_does_nothing(home, ready):
+    """Programs get the plan that runner and GraphQL give, too; the database keeps every row as it was."""
+    before = ready()
+    assert home.json("node", "reinstall", "n1", "--dry-run") == {
+        "command": "reinstall",
+        "dry_run": True,
+        "accepted": [],
+        "refused": [],
+        "plan": reinstall.the_plan("n1"),
+    }
+    assert ready() == before
+    assert home.json("node", "show", "n1")["state"] == "ready"
+
+
+def test_a_person_reads_transitions_reboots_and_disks_of_a_reinstall(home, ready):
+    """Nothing of the plan is left out of the text, and its last line says that nothing was done."""
+    before = ready()
+    told = home.run("node", "reinstall", "n1", "--dry-run")
+    assert (told.exit_code, told.stderr) == (0, "")
+    assert told.stdout.splitlines() == [
+        "n1: 2 reboots, ends in ready",
+        "  wipes nvme0n1 (3840 GB, serial D2)",
+        "  wipes sda (480 GB, serial D1)",
+        "  ready --reinstall--> installing [partition]",
+        "  installing --stage_succeeded--> installing [image]",
+        "  installing --stage_succeeded--> installing [configure]",
+        "  installing --stage_succeeded--> enrolling",
+        "  enrolling --agent_answered--> ready",
+        f"plan {reinstall.the_plan('n1')['hash']} (nothing was done)",
+    ]
+    assert ready() == before
 
 
 def test_a_refused_command_says_what_is_legal_and_exits_with_1(home):

@@ -13,6 +13,7 @@ from racksalt.adapters.settings_file import write_settings
 from racksalt.bootstrap import shared_app
 from racksalt.settings import Settings
 from racksalt.share import share_dir
+from tests.support import reinstall
 from tests.support.sites import a_site
 
 POLICY = {"approve": "manifest", "goal": "ready"}
@@ -20,12 +21,12 @@ POLICY = {"approve": "manifest", "goal": "ready"}
 
 @pytest.fixture(scope="module")
 def opts(tmp_path_factory):
-    """The options of a master with a site of four nodes."""
+    """The options of a master with a site of five nodes."""
     folder = tmp_path_factory.mktemp("master")
     (folder / "secrets").mkdir(mode=0o700)
     site = a_site(
         folder,
-        nodes=["n1", "n2", "n3", "n4"],
+        nodes=["n1", "n2", "n3", "n4", "n5"],
         layers={"global/base.sls": {"ntp": "a"}},
         policy=POLICY,
     )
@@ -97,6 +98,22 @@ def test_a_dry_run_plans_and_changes_nothing(run):
     assert answer["plan"]["hash"]
     assert answer["accepted"] == []
     assert run("show", "n1")["state"] == "declared"
+
+
+def test_a_reinstalls_dry_run_lists_all_that_it_would_do_and_does_nothing(opts, run):
+    """Transitions, reboots and disks as the other doors tell them; the database keeps every row as it was."""
+    app = shared_app(opts)
+    reinstall.make_ready(app, "n5")
+    before = reinstall.everything(app.store)
+    assert run("reinstall", "n5", dry_run=True) == {
+        "command": "reinstall",
+        "dry_run": True,
+        "accepted": [],
+        "refused": [],
+        "plan": reinstall.the_plan("n5"),
+    }
+    assert reinstall.everything(app.store) == before
+    assert run("show", "n5")["state"] == "ready"
 
 
 def test_a_command_is_journalled_with_who_gave_it(run):
