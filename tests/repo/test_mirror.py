@@ -12,7 +12,6 @@ ELSEWHERE: dict[str, str] = {
     "racksalt/images/build.py": "tests/integration/test_images.py",
     "racksalt/images/packages.py": "tests/integration/test_images.py",
     "racksalt/images/system.py": "tests/integration/test_images.py",
-    "racksalt/lab/demo.py": "tests/integration/test_demo.py",
     "racksalt/lab/firmware.py": "tests/unit/lab/test_machine.py",
     "racksalt/lab/fleet.py": "tests/integration/test_fleet.py",
     "racksalt/lab/host.py": "tests/integration/test_lab.py",
