@@ -1,4 +1,4 @@
-"""Runs the benchmarks, prints one table and writes ``benchmarks/results/<commit>.json``."""
+"""Runs the benchmarks, prints one table and writes ``<commit>.json`` into ``benchmarks/results/`` or another folder."""
 
 from __future__ import annotations
 
@@ -41,9 +41,11 @@ def main() -> int:
     """Run what is asked for (all without a name); a benchmark that fails does not hide the others' figures."""
     parser = argparse.ArgumentParser(description="Measure racksalt.")
     parser.add_argument("names", nargs="*", metavar="name", help=f"of: {', '.join(_names())}")
+    parser.add_argument("--results", type=Path, default=HERE / "results", metavar="FOLDER")
+    options = parser.parse_args()
     results: dict[str, list[dict[str, object]]] = {}
     status = 0
-    for name in parser.parse_args().names or _names():
+    for name in options.names or _names():
         print(f"{name}", flush=True)
         try:
             figures = importlib.import_module(f"benchmarks.bench_{name}").measure()
@@ -54,10 +56,10 @@ def main() -> int:
         _print(figures)
         results[name] = [vars(figure) for figure in figures]
     machine = {"python": platform.python_version(), "cores": os.cpu_count()}
-    target = HERE / "results" / f"{_commit()}.json"
+    target: Path = options.results / f"{_commit()}.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps({"machine": machine, "figures": results}, indent=1))
-    print(f"written to {target.relative_to(HERE.parent)}")
+    print(f"written to {target}")
     return status
 
 

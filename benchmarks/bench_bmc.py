@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks import Figure
+from benchmarks import Figure, size
 from racksalt.adapters.bmc_secrets import BmcSecrets
 from racksalt.adapters.breaker import BreakerSettings
 from racksalt.adapters.ipmi import BmcSettings, IpmiPower
@@ -27,7 +27,7 @@ from racksalt.lab.bmc import CommandLog, Fate, LabBmc
 from racksalt.model.errors import BmcError
 from racksalt.model.node import Bmc
 
-COUNT, DEAD, THREADS = int(os.environ.get("BENCH_BMCS", "200")), 10, 32
+COUNT, DEAD, THREADS = size("BMCS", 200), 10, 32
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks import Figure
+from benchmarks import Figure, size
 from racksalt.adapters.bmc_secrets import BmcSecrets
 from racksalt.adapters.ipmi import IpmiPower
 from racksalt.adapters.redfish import RedfishPower
@@ -33,7 +32,7 @@ from racksalt.lab.redfish_tls import lab_certificate
 from racksalt.model.errors import BmcError
 from racksalt.model.node import Bmc
 
-COUNT, REDFISH = int(os.environ.get("BENCH_BMCS", "200")), 50
+COUNT, REDFISH = size("BMCS", 200), 50
 TROUBLES = ("lossy-bmc", "full-bmc", "slow-bmc", "dead-bmc")
 THREADS, ROUNDS = 16, 200
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks import Figure
+from benchmarks import Figure, size
 from racksalt.adapters.settings_file import write_settings
 from racksalt.adapters.site_files import write_site
 from racksalt.model.node import Nic, Node
@@ -24,7 +24,7 @@ from racksalt.settings import BootApi, Settings
 from racksalt.store import Store
 from tests.support.boot_process import BootProcess
 
-NODES, CLIENTS = 1000, 32
+NODES, CLIENTS = size("NODES", 1000), 32
 FINGER = ":".join(["ab"] * 32)
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 AIM = "<= 0.4 outside the conductor"

@@ -14,18 +14,18 @@ from typing import Any
 
 import salt.utils.event
 
-from benchmarks import Figure
+from benchmarks import Figure, size
 from racksalt.bootstrap import App
 from racksalt.lab.rack import Rack
 from racksalt.wire import event_tag
 
-EVENTS, NODES = 10_000, 20
+EVENTS, NODES = size("EVENTS", 10_000), 20
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 LONGEST_S = 120.0
 
 
 def measure() -> list[Figure]:
-    """Fire 10,000 events as fast as the bus takes them and wait until all are journalled."""
+    """Fire ``BENCH_EVENTS`` (10,000) events as fast as the bus takes them and wait until all are journalled."""
     with tempfile.TemporaryDirectory(prefix="rb-", dir="/tmp") as name, Rack(Path(name)) as rack:
         rack.use_nodes([f"b{number}" for number in range(NODES)])
         rack.master.start()

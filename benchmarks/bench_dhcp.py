@@ -14,14 +14,14 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from benchmarks import Figure
+from benchmarks import Figure, size
 from racksalt.model.node import Address, Nic, Node
 from racksalt.model.place import Network, Range
 from racksalt.store.reservations import boot_services
 from tests.support.dhcp_lab import DOMAIN, PATH, DhcpLab, run
 from tests.support.postgresql import a_server
 
-COUNT = int(os.environ.get("BENCH_RESERVATIONS", "10000"))
+COUNT = size("RESERVATIONS", 10_000)
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 WIDE = Network(
     name="prov-z1",

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import Figure
+from benchmarks import Figure, size
 from racksalt.adapters.site_files import open_site, write_site
 from racksalt.site.pillar import NodeFacts, pillar_for
 from racksalt.site.site import Site
 
-SMALL, LARGE = 100, 10_000
-PER_RACK, RENDERS = 40, 4000
+SMALL, LARGE = 100, size("SITE", 10_000)
+PER_RACK, RENDERS = 40, size("RENDERS", 4000)
 
 
 def measure() -> list[Figure]:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import Figure
+from benchmarks import Figure, size
 from racksalt.conductor.view import Rules
 from racksalt.conductor.writer import Writer
 from racksalt.model.event import Event
@@ -22,8 +22,8 @@ from racksalt.psm.sequences import SEQUENCES, STAGES, Sequences
 from racksalt.psm.table import MACHINE
 from racksalt.store import Store
 
-NODES, SUBMITTERS, BATCH = 1000, 64, 256
-COMMITS_S = 1.5
+NODES, SUBMITTERS, BATCH = size("NODES", 1000), 64, 256
+COMMITS_S = size("COMMITS_MS", 1500) / 1000
 RULES = Rules(
     machine=MACHINE,
     sequences=Sequences(STAGES, SEQUENCES, MACHINE),

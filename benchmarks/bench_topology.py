@@ -8,7 +8,6 @@ process, so that whatever else the machine does falls on both; the ratio of the 
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import statistics
 import tempfile
@@ -19,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks import Figure
+from benchmarks import Figure, size
 from graphql_api import execution
 from graphql_api.app import commands_of
 from graphql_api.auth import SCOPES, Caller
@@ -32,7 +31,7 @@ from racksalt.model.place import Network, Rack, Zone
 from racksalt.psm.table import MACHINE
 from racksalt.store import Store
 
-NODES = int(os.environ.get("BENCH_NODES", "1000"))
+NODES = size("NODES", 1000)
 NICS, ROUNDS = 4, 40
 BUDGET = Limits(points_per_minute=10**12)
 """More points than a real caller has: the same token asks a hundred times a second here."""
