@@ -48,7 +48,7 @@ def plan_node(view: View, command: Event, disks: list[Disk], rules: Rules) -> No
     plan, event = NodePlan(view.node.id), command
     names = [
         f"{disk.name} ({disk.size_gb or '?'} GB, serial {disk.serial or 'unknown'})"
-        for disk in disks
+        for disk in sorted(disks, key=lambda it: it.name)  # the store keeps them in no order
     ]
     for _ in range(MOST_STEPS):
         before = view.node

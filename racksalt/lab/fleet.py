@@ -56,10 +56,10 @@ class Figures:
     first_tenth_per_s: float
     """Transitions per second over the first tenth of the journal; next, over the last tenth."""
     last_tenth_per_s: float
-    first_tenth_cpu_ms: float
+    first_tenth_cpu_ms: float | None
     """Processor time per journal entry over the first tenth of the journal; next, over the last tenth: what grows with
     the number of nodes shows here, and not that machines set out or run out."""
-    last_tenth_cpu_ms: float
+    last_tenth_cpu_ms: float | None
     durable_commits_per_s: float
     transitions_per_durable_commit: float
 
@@ -217,6 +217,10 @@ def _rate(times: Sequence[float]) -> float:
     return round((len(times) - 1) / span, 1) if span else 0.0
 
 
+def _ms(value: float | None) -> str:
+    return "not measured" if value is None else f"{value} ms"
+
+
 def table(figures: Figures) -> str:
     """Return the figures as lines for people."""
     f, ratio = figures, figures.transitions_per_durable_commit
@@ -229,7 +233,7 @@ def table(figures: Figures) -> str:
             f"server processor time     {f.server_cpu_s} s, {f.server_cpu_ms_per_machine} ms per machine",
             f"server peak memory        {f.server_peak_mib} MiB",
             f"transitions per second    first tenth {f.first_tenth_per_s}, last tenth {f.last_tenth_per_s}",
-            f"processor time per entry  first tenth {f.first_tenth_cpu_ms} ms, last tenth {f.last_tenth_cpu_ms} ms",
+            f"processor time per entry  first tenth {_ms(f.first_tenth_cpu_ms)}, last tenth {_ms(f.last_tenth_cpu_ms)}",
             f"durable commits possible  {f.durable_commits_per_s} per second, transitions {ratio} times that",
         )
     )

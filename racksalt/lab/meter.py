@@ -43,13 +43,16 @@ class Spent:
         """Note both as they are now."""
         self._seen.append((self._done(), self._cpu(self._group)))
 
-    def ms_per_item(self, first: float, last: float) -> float:
-        """Return the milliseconds per piece of work between two shares (0 to 1) of all that was seen."""
+    def ms_per_item(self, first: float, last: float) -> float | None:
+        """Return the milliseconds per piece of work between two shares (0 to 1) of all that was seen.
+
+        None where no two looks fall in between: nothing was measured.
+        """
         begin, end = self._seen[0][0], self._seen[-1][0]
         low, high = (begin + (end - begin) * share for share in (first, last))
         inside = [it for it in self._seen if low <= it[0] <= high]
         items = inside[-1][0] - inside[0][0] if inside else 0
-        return round((inside[-1][1] - inside[0][1]) / items * 1000, 2) if items else 0.0
+        return round((inside[-1][1] - inside[0][1]) / items * 1000, 2) if items else None
 
 
 def _group(group: int) -> list[tuple[int, list[str]]]:

@@ -37,6 +37,14 @@ def test_a_reinstall_lists_transitions_reboots_and_disks():
     assert plan.disks_wiped == ["sda (480 GB, serial D1)"]
 
 
+def test_disks_in_another_order_are_the_same_plan():
+    """An inventory that lists them otherwise makes no conflict of what a person has seen."""
+    both = [*DISKS, replace(DISKS[0], name="nvme0n1", serial="D0")]
+    one, other = (planned("ready", "reinstall", disks) for disks in (both, both[::-1]))
+    assert one.disks_wiped == ["nvme0n1 (480 GB, serial D0)", "sda (480 GB, serial D1)"]
+    assert one.as_dict() == other.as_dict()
+
+
 @pytest.mark.parametrize(
     ("state", "command", "fields", "end", "reboots", "wipes"),
     [

@@ -40,7 +40,7 @@ def test_processor_time_is_told_by_how_far_the_work_was():
         spent.look()
     assert spent.ms_per_item(0.0, 0.1) == 20.0
     assert spent.ms_per_item(0.9, 1.0) == 50.0
-    assert spent.ms_per_item(0.6, 0.7) == 0.0
+    assert spent.ms_per_item(0.6, 0.7) is None
 
 
 def test_durable_commits_leave_nothing_behind(tmp_path):
