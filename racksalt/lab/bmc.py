@@ -67,16 +67,21 @@ class CommandLog:
 
 
 def unobserved_actions(entries: list[LogEntry]) -> list[LogEntry]:
-    """Return the power actions that the same BMC was given twice with no look at its power in between."""
-    last: dict[str, str] = {}
+    """Return the power actions of sessions that had not looked at the BMC's power since the last action of anybody.
+
+    Whoever starts again has a session of its own, so what it repeats without a look is found, whatever was looked at
+    before it started.
+    """
+    lookers: dict[str, set[int]] = {}
     found = []
     for entry in entries:
+        seen = lookers.setdefault(entry["bmc"], set())
         if entry["command"] == "get_chassis_status":
-            last.pop(entry["bmc"], None)
+            seen.add(entry["session"])
         elif entry["command"] in bmc_commands.POWER_ACTIONS:
-            if last.get(entry["bmc"]) == entry["command"]:
+            if entry["session"] not in seen:
                 found.append(entry)
-            last[entry["bmc"]] = entry["command"]
+            seen.clear()
     return found
 
 

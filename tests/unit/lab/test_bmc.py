@@ -117,21 +117,22 @@ def test_a_log_line_cut_short_is_left_out(tmp_path):
     assert [entry["command"] for entry in read_log(path)] == ["power_on"]
 
 
-def test_repeated_actions_without_a_look_are_found():
-    """An action counts as repeated when the same BMC got it last and nobody looked at the power since."""
+def test_actions_without_a_look_are_found():
+    """A session has to look at each BMC's power before it acts on it, and again after anybody did."""
 
-    def entries(*commands):
+    def entries(*commands, session=1):
         return [
-            {"at": 0.0, "bmc": bmc, "command": name, "session": 1, "code": 0}
+            {"at": 0.0, "bmc": bmc, "command": name, "session": session, "code": 0}
             for bmc, name in commands
         ]
 
-    fine = entries(
-        ("a", "power_on"), ("b", "power_on"), ("a", "get_chassis_status"), ("a", "power_on")
-    )
+    look = [("a", "get_chassis_status"), ("b", "get_chassis_status")]
+    fine = entries(*look, ("a", "power_on"), ("b", "power_on"), *look, ("a", "power_off"))
     assert unobserved_actions(fine) == []
-    bad = [*fine, *entries(("b", "get_device_id"), ("b", "power_on"))]
-    assert unobserved_actions(bad) == [bad[-1]]
+    repeated = [*fine, *entries(("a", "get_device_id"), ("a", "power_off"))]
+    assert unobserved_actions(repeated) == [repeated[-1]]
+    of_another = [*fine, *entries(("b", "power_off"), session=2)]
+    assert unobserved_actions(of_another) == [of_another[-1]]
 
 
 def test_a_machine_that_fails_does_not_break_its_bmc(bmc, machine, caplog):
