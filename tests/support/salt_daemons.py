@@ -67,9 +67,9 @@ class Stranger:
             load = salt.payload.loads(load)
         return load["ret"] if isinstance(load, dict) and "ret" in load else "in"
 
-    def give_back(self, jid: str, value: Any) -> None:
-        """Return ``value`` for a job, as an accepted minion does."""
-        load = {"cmd": "_return", "id": self.node, "jid": jid, "fun": "state.apply"}
+    def give_back(self, jid: str, value: Any, node: str = "") -> None:
+        """Return ``value`` for a job, as an accepted minion does; under another's name, as it should not."""
+        load = {"cmd": "_return", "id": node or self.node, "jid": jid, "fun": "state.apply"}
         load |= {"return": value, "retcode": 0, "success": True, "tok": b""}
         with salt.channel.client.ReqChannel.factory(self._opts) as channel:
             channel.send(load, timeout=SEND_S)
