@@ -1,4 +1,4 @@
-"""What every test shares: the order (cheap ones first) and Hypothesis profiles."""
+"""What every test shares: the order (cheap ones first), Hypothesis profiles, no network beyond loopback."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from tests.support.databases import (  # noqa: F401  fixtures for all
     sqlite_template,
     store,
 )
+from tests.support.loopback import guard
 from tests.support.needs import need
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,7 +51,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip, or on CI fail, where a program is missing that a test is marked to need."""
+    """Skip, or on CI fail, where a program is missing that a test is marked to need.
+
+    Only the end-to-end tests, whose machines are on bridges of this computer, may reach beyond loopback.
+    """
+    guard.on = item.get_closest_marker("e2e") is None
     for mark in item.iter_markers("needs"):
         need(*mark.args, **mark.kwargs)
 
@@ -63,13 +68,23 @@ def _same_umask() -> Iterator[None]:
     os.umask(0o022)
 
 
+@pytest.fixture(autouse=True)
+def _loopback_only() -> Iterator[None]:
+    """Fail a test that reached for another computer, whoever caught the exception."""
+    yield
+    refused, guard.refused = guard.refused, []
+    assert not refused, f"this reached beyond loopback: {refused}"
+
+
 def pytest_configure() -> None:
     """Take Ctrl-C as a terminal gives it: a job in the background ignores it, and so would all that it starts."""
+    guard.install()
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure() -> None:
     """Keep Salt's deferred log handler quiet: at exit it writes to a stream that pytest has closed."""
+    guard.on = False
     logging.raiseExceptions = False
 
 
