@@ -17,6 +17,7 @@ from racksalt.lab.qemu import accel
 from racksalt.lab.qemu.rack import QemuRack
 from racksalt.lab.qemu.site import documents
 from racksalt.lab.qemu.spec import Spec
+from tests.support.salt_run import salt_run
 
 IMAGES = Path(os.environ.get("RACKSALT_E2E_IMAGES", "/var/cache/racksalt/e2e/images"))
 POLL_S = 1.0
@@ -139,18 +140,7 @@ class Trial:
 
     def runner(self, verb: str, *words: str) -> object:
         """Return what ``salt-run racksalt.VERB …`` answers."""
-        program = "from salt.scripts import salt_run; salt_run()"
-        conf = str(self.rack.master.config_file.parent)
-        ran = subprocess.run(
-            [sys.executable, "-c", program, "-c", conf, "--out=json", f"racksalt.{verb}", *words],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=150,
-            env={**os.environ, **self.rack.installation.environment()},
-        )
-        assert ran.returncode == 0, ran.stdout + ran.stderr
-        return json.loads(ran.stdout)
+        return salt_run(self.rack, verb, *words)
 
     def dig(self, server: str, *words: str) -> list[str]:
         """Return the answers of the lab's DNS, by a resolver that is not ours."""
