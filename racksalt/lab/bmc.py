@@ -15,7 +15,7 @@ import random
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict, cast
@@ -66,22 +66,24 @@ class CommandLog:
             self._fd = None
 
 
-def unobserved_actions(entries: list[LogEntry]) -> list[LogEntry]:
-    """Return the power actions of sessions that had not looked at the BMC's power since the last action of anybody.
+def unobserved_actions(
+    entries: Sequence[LogEntry], restarts: Sequence[float] = ()
+) -> list[LogEntry]:
+    """Return the power actions with no look at that BMC's power since the last action, or since whoever acts restarted.
 
-    Whoever starts again has a session of its own, so what it repeats without a look is found, whatever was looked at
-    before it started.
+    ``restarts`` are the times, in seconds since the epoch, at which what had been seen was forgotten.
     """
-    lookers: dict[str, set[int]] = {}
-    found = []
+    ahead, seen, found = deque(sorted(restarts)), set[str](), []
     for entry in entries:
-        seen = lookers.setdefault(entry["bmc"], set())
-        if entry["command"] == "get_chassis_status":
-            seen.add(entry["session"])
-        elif entry["command"] in bmc_commands.POWER_ACTIONS:
-            if entry["session"] not in seen:
-                found.append(entry)
+        while ahead and ahead[0] <= entry["at"]:
+            ahead.popleft()
             seen.clear()
+        if entry["command"] == "get_chassis_status":
+            seen.add(entry["bmc"])
+        elif entry["command"] in bmc_commands.POWER_ACTIONS:
+            if entry["bmc"] not in seen:
+                found.append(entry)
+            seen.discard(entry["bmc"])
     return found
 
 
