@@ -19,11 +19,12 @@ from tests.support.waiting import Share, wait_for
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 MACHINES, KILLS = 20, 10
-AT_LEAST = 15
+AT_LEAST = 10
 """How many of the machines must be on their way at each kill."""
 MOVING_S, ANSWERING_S = 10.0, 3.0
-BY_THE_CLOCK = 1.5
-"""How many times the APIs' limit may pass by the clock, whatever the processors did for the machines meanwhile."""
+SLOW = 1.5
+"""How many times a limit may pass on a slow computer: the APIs' by the clock, whatever the processors did for the
+machines meanwhile; the machines' by the master's own time, of which Salt's own start takes 3 to 8 seconds."""
 LONGEST_S = 420.0
 BUSY = {"commissioning", "installing", "enrolling"}
 
@@ -126,7 +127,7 @@ def _expect_motion(rack, app, kill):
 
     It moves when the conductor journals something of it, tries an effect for it, or has its minion at work; that a
     minion still works on what it was told before the kill counts once the new conductor has done something itself.
-    What is held to the limit is the time of its own; what is told, too, is what the clock said.
+    What is held to the limit is the time of its own, for slow computers too; what the clock said is told.
     """
     head, lab = app.store.head(), rack.installation.lab
     waiting = {n for n, s in states_of(app).items() if s in BUSY}
@@ -152,7 +153,7 @@ def _expect_motion(rack, app, kill):
         f"kill {kill + 1}: {len(waiting)} moving {took_s:.1f} s after the master's start, which answers after"
         f" {answers_s:.1f} s; {own_s:.1f} s of its own"
     )
-    if done is None or own_s > MOVING_S:
+    if done is None or own_s > SLOW * MOVING_S:
         stuck = {n: (app.operations.why(n), told_by(lab / n)) for n in still()}
         pytest.fail(
             f"moving only {took_s:.1f} s after the start, {own_s:.1f} s of its own: {stuck}"
@@ -185,7 +186,7 @@ def test_the_apis_answer_within_three_seconds_of_their_start(rack):
             own = share.of(took)
             print(f"answering after {took} s, {own} s of its own")  # noqa: T201
             assert own <= ANSWERING_S, f"{took:.1f} s, {own:.1f} s of its own"
-            assert took <= BY_THE_CLOCK * ANSWERING_S
+            assert took <= SLOW * ANSWERING_S
         states = {"ready"}
         done = wait_for(lambda: {s for n, s in states_of(app).items() if n in names} == states, 240)
         assert done is not None, states_of(app)
