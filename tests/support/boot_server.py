@@ -37,8 +37,9 @@ class BootServer:
         self.url = f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
 
     async def close(self):
-        """Stop listening."""
+        """Stop listening, and hang up; what was just being accepted is served first, so that none is left."""
         self.server.close()
+        await asyncio.sleep(0.01)
         for writer in self.open.values():
             writer.transport.abort()
         await asyncio.gather(*self.open)
