@@ -44,3 +44,4 @@ def test_without_the_reactor_and_with_a_third_of_the_bus_lost_all_get_to_ready(s
     told = json.loads(counts.read_text())
     assert told["came"] > 10 * len(NAMES)
     assert 0.15 < told["thrown_away"] / told["came"] < 0.45
+    assert told["unheard"] > 0
