@@ -119,11 +119,12 @@ def test_what_is_right_already_is_discarded(rig):
 @pytest.mark.parametrize("call", ["load_merge_candidate", "commit_config", "get_config"])
 def test_a_refusal_is_told_without_the_password(rig, call):
     """Whatever the vendor's library says, the password is not in it, nor in a chained exception."""
-    told = {"exception": "napalm.base.exceptions.MergeConfigException", "args": ["x hunter2 y"]}
+    # A built-in one: the mock finds others by their path, which fails once anybody imported napalm a second time.
+    told = {"exception": "builtins.RuntimeError", "args": ["x hunter2 y"]}
     rig.tell(call, told)
     with pytest.raises(SwitchError) as caught:
         rig.driver.apply(rig.switch, STEPS)
-    assert "MergeConfigException: x ******** y" in str(caught.value)
+    assert "RuntimeError: x ******** y" in str(caught.value)
     assert "hunter2" not in repr(caught.value.__cause__)
     assert caught.value.__suppress_context__
 
