@@ -7,7 +7,7 @@ from pathlib import Path
 
 from racksalt.boot.tokens import derive
 
-ENVIRONMENTS = ("live", "installer")
+ENVIRONMENTS = ("live", "installer", "local")
 OWN = ("ram*", "disk", "local")
 """What a machine's own memory and disk are, below its folder: its own token belongs there."""
 

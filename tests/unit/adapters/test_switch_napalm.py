@@ -119,7 +119,7 @@ def test_what_is_right_already_is_discarded(rig):
 @pytest.mark.parametrize("call", ["load_merge_candidate", "commit_config", "get_config"])
 def test_a_refusal_is_told_without_the_password(rig, call):
     """Whatever the vendor's library says, the password is not in it, nor in a chained exception."""
-    # A built-in one: the mock finds others by their path, which fails once anybody imported napalm a second time.
+    # A built-in one: the mock looks others up by their path, and once, after other tests, did not find NAPALM's own.
     told = {"exception": "builtins.RuntimeError", "args": ["x hunter2 y"]}
     rig.tell(call, told)
     with pytest.raises(SwitchError) as caught:
