@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,9 @@ TRIAL_S: Final = 180
 """After how long a switch takes back, by itself, a change that was not confirmed."""
 TIMEOUT_S: Final = 60
 HIDDEN: Final = "********"
+LOADED_TOGETHER: Final = frozenset({"napalm", "ncclient"})
+"""The packages of which a failed import leaves parts behind."""
+_LOADING: Final = threading.Lock()
 
 
 class NapalmSwitches:
@@ -118,9 +122,10 @@ class NapalmSwitches:
 
 
 def _driver(switch: Switch) -> Any:
-    _forget_salts_ssh()
     try:
-        from napalm import get_network_driver  # noqa: PLC0415 - an extra, and slow to import
+        with _LOADING:
+            _forget_salts_attempt()
+            from napalm import get_network_driver  # noqa: PLC0415 - an extra, and slow to import
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError) and error.name == "napalm"
         trouble = "is not installed here" if missing else f"does not load: {error}"
@@ -130,14 +135,19 @@ def _driver(switch: Switch) -> Any:
     return get_network_driver(_platform(switch))
 
 
-def _forget_salts_ssh() -> None:
-    """Take Salt's runner ``ssh`` away from where ``ncclient``, which NAPALM needs, looks for ssh-python.
+def _forget_salts_attempt() -> None:
+    """Let NAPALM be imported as if Salt's loader had never tried to.
 
-    Salt's loader has the runners' folder in ``sys.path`` while it loads one; ``net`` imports NAPALM, and that ``ssh``.
+    That loader has the runners' folder in ``sys.path`` while it loads one. Its ``net`` imports NAPALM, whose
+    ``ncclient`` then takes the runner ``ssh`` for ssh-python, and fails. What had been loaded until then stays in
+    ``sys.modules`` without its parent; a later import would find it there and not bind it to the new parent.
     """
     taken = sys.modules.get("ssh")
     if taken is not None and not hasattr(taken, "__path__"):
         sys.modules.pop("ssh", None)
+    if "napalm" not in sys.modules:
+        for name in [one for one in sys.modules if one.partition(".")[0] in LOADED_TOGETHER]:
+            sys.modules.pop(name, None)
 
 
 def _platform(switch: Switch) -> str:
