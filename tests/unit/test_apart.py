@@ -16,10 +16,12 @@ from tests.support.waiting import wait_for
 PROGRAM = """
 import os, signal, sys, time
 from racksalt import apart
-apart.PAUSE_S, apart.GRACE_S = 0.1, 0.5
+apart.PAUSE_S, apart.LONGER_S, apart.GRACE_S = 0.1, 0.1, 0.5
 name = apart.apart(("one", "two"))
 if os.path.exists("deaf"):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.path.exists(f"broken-{name}"):
+    sys.exit(4)
 open(f"{name}.new", "w").write(str(os.getpid()))
 os.replace(f"{name}.new", name)
 while not os.path.exists(f"end-{name}"):
@@ -120,6 +122,22 @@ def test_a_part_that_is_killed_comes_back_alone(program, number):
     assert not any(map(runs, again))
     told = f"the two was killed by signal {number:d}: it is started again"
     assert told in program.process.stderr.read().decode()
+
+
+def test_a_part_that_came_back_and_fails_does_not_end_the_other(program):
+    """As where a database is not up again yet: it is tried until it goes."""
+    one, two = program.pids()
+    broken = program.folder / "broken-two"
+    broken.touch()
+    os.kill(two, signal.SIGKILL)
+    told = [program.process.stderr.readline().decode().strip() for _ in range(3)]
+    failed = "the two came back and failed with status 4: it is started again"
+    assert told == ["the two was killed by signal 9: it is started again", failed, failed]
+    broken.unlink()
+    assert program.again([one, two])[0] == one
+    assert runs(one)
+    program.process.terminate()
+    assert program.process.wait(10) == 0
 
 
 def test_no_part_outlives_the_first_process(program):
