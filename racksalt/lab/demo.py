@@ -96,16 +96,9 @@ def _run(console: Console, root: Path, nodes: int, exit_when_done: bool) -> int:
         try:
             _keep_promises(console, rack, app, names, began)
             if not exit_when_done:
-                _line(console, "\nCtrl-C ends it.")
-                while _all_run(rack):
-                    time.sleep(PAUSE_S)
-                raise DemoError("a part of it died")
+                _stay(console, rack)
         finally:
             app.close()
-    except KeyboardInterrupt:
-        if exit_when_done:
-            raise
-        _line(console, "\nstopping")
     finally:
         _keep_quiet()
         rack.stop()
@@ -114,6 +107,18 @@ def _run(console: Console, root: Path, nodes: int, exit_when_done: bool) -> int:
         raise DemoError(f"processes are left: {left}")
     _line(console, "nothing is left running")
     return 0
+
+
+def _stay(console: Console, rack: Rack) -> None:
+    """Stay up until Ctrl-C, which ends well now that all is proved. Raises DemoError when a part of it dies."""
+    _line(console, "\nCtrl-C ends it.")
+    try:
+        while _all_run(rack):
+            time.sleep(PAUSE_S)
+    except KeyboardInterrupt:
+        _line(console, "\nstopping")
+        return
+    raise DemoError("a part of it died")
 
 
 def _site(rack: Rack, nodes: int) -> list[str]:

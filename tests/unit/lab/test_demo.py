@@ -256,6 +256,30 @@ def test_status_1_when_one_thing_is_false(rack, capsys, change, words):
     assert words in failed
 
 
+@pytest.mark.parametrize("exit_when_done", [True, False])
+def test_ctrl_c_before_all_is_proved_is_a_failure(rack, capsys, exit_when_done):
+    """Nobody may take what was cut short for what went well."""
+    rack.broken = KeyboardInterrupt()
+    assert demo.run(exit_when_done=exit_when_done) == 1
+    assert rack.stopped
+    assert "stopped" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("ending", "status"), [("Ctrl-C", 0), ("a part died", 1)])
+def test_it_stays_until_ctrl_c(rack, capsys, monkeypatch, ending, status):
+    """All is proved by then, so Ctrl-C is a good end; a master that died is none."""
+
+    def still_there(_rack):
+        if ending == "Ctrl-C":
+            raise KeyboardInterrupt
+        return False
+
+    monkeypatch.setattr(demo, "_all_run", still_there)
+    assert demo.run(exit_when_done=False) == status
+    assert rack.stopped
+    assert ("a part of it died" in capsys.readouterr().out) == bool(status)
+
+
 def test_status_1_when_a_node_is_not_known(rack, capsys):
     """Seven of eight nodes are not all, however well these do."""
     del rack.states["n7"]
