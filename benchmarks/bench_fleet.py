@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
-from benchmarks import Figure
+from benchmarks import Figure, size
 from racksalt.lab.fleet import measure as run
 
-NODES = int(os.environ.get("FLEET_NODES", "1000"))
+NODES = size("FLEET", 1000)
 
 
 def measure() -> list[Figure]:
-    """Bring ``FLEET_NODES`` (1,000) machines to ready."""
+    """Bring ``BENCH_FLEET`` (1,000) machines to ready."""
     with tempfile.TemporaryDirectory(prefix="racksalt-fleet-") as root:
         found = run(Path(root), NODES, bmc="simulated", stage_s=0.5, post_s=1.0, timeout_s=900)
     tenths = {"first tenth": found.first_tenth_cpu_ms, "last tenth": found.last_tenth_cpu_ms}

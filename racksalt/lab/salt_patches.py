@@ -1,6 +1,7 @@
 """Two places where the lab does not leave Salt as it is: one for speed, one for a fault that would hang a minion.
 
-Real masters and minions run without them. What the second one is for, deadlines heal there.
+Real masters and minions run without them. What the second one is for, `keep-minion` heals in racksalt's images: it
+starts a minion again that is not signed in.
 """
 
 from __future__ import annotations

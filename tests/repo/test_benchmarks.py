@@ -15,10 +15,13 @@ from benchmarks.__main__ import _names
 from tests.support.source import ROOT
 
 FEW = {
+    "BENCH_BMCS": "20",
     "BENCH_COMMITS_MS": "50",
     "BENCH_EVENTS": "300",
+    "BENCH_FLEET": "20",
     "BENCH_NODES": "64",
     "BENCH_RENDERS": "50",
+    "BENCH_RESERVATIONS": "50",
     "BENCH_SITE": "200",
 }
 PSM = {
@@ -50,7 +53,39 @@ PILLAR = {
     "pillar of a node among 200": "CPU-ms",
     "growth": "x",
 }
-MAY_BE_NONE = {"events lost", "report, inventory: API", "report, inventory: conductor"}
+BMC = {
+    "status sweep of 20 BMCs": "s",
+    "failed operations": "",
+    "status, client": "CPU ms/op",
+    "status sweep beside 10 dead BMCs": "s",
+    "ipmitool to kept session": "x CPU",
+}
+BMC_SWEEP = {
+    "IPMI: the same, next sweep": "s",
+    "  good ones answered after": "s",
+    "Redfish: status on a kept connection, client": "CPU ms/op",
+    "Redfish: connection, login, status, log-out, client": "CPU ms/op",
+}
+FLEET = {
+    "20 machines: ready": "machines",
+    "20 machines: transitions": "/s",
+    "20 machines: report to commit, p99": "ms",
+    "20 machines: server CPU": "ms/machine",
+    "transitions per durable commit": "times",
+}
+DHCP = {
+    "dnsmasq, 50 reservations: one more is live": "s",
+    "dnsmasq, 50 reservations: server's memory": "MiB",
+    "kea, 50 reservations: one more is live": "s",
+    "kea, 50 reservations: server's memory": "MiB",
+}
+MAY_BE_NONE = {
+    "events lost",
+    "failed operations",
+    "report, inventory: API",
+    "report, inventory: conductor",
+    "status, client",
+}
 """Nought is a good figure, or less than a tick of the clock of ``/proc``."""
 
 
@@ -87,7 +122,7 @@ def check(folder, name, promised):
 def test_each_benchmark_can_be_asked(name):
     """Every ``bench_<name>.py`` imports what is still there and has a function ``measure``.
 
-    Those on BMCs, the fleet and DHCP take longer than a test may; their parts have tests of their own.
+    Tests below run each of them.
     """
     assert callable(importlib.import_module(f"benchmarks.bench_{name}").measure)
 
@@ -106,11 +141,29 @@ def test_the_benchmarks_of_one_process_run(tmp_path, name, promised):
     check(tmp_path, name, promised)
 
 
-@pytest.mark.daemons
-@pytest.mark.parametrize(("name", "promised"), [("psm", PSM), ("boot_api", BOOT_API)])
-def test_the_benchmarks_with_servers_run(tmp_path, name, promised):
-    """The machine alone, over SQLite and PostgreSQL, and the boot API."""
+@pytest.mark.needs("ipmitool")
+@pytest.mark.parametrize(("name", "promised"), [("bmc", BMC), ("bmc_sweep", BMC_SWEEP)])
+def test_the_benchmarks_of_bmcs_run(tmp_path, name, promised):
+    """Power over IPMI against ipmitool, and a sweep over BMCs of which some are in trouble."""
     check(tmp_path, name, promised)
+
+
+@pytest.mark.daemons
+@pytest.mark.parametrize(
+    ("name", "promised"), [("psm", PSM), ("boot_api", BOOT_API), ("fleet", FLEET)]
+)
+def test_the_benchmarks_with_servers_run(tmp_path, name, promised):
+    """The machine alone, over SQLite and PostgreSQL, the boot API, and a small fleet that gets to ready."""
+    found = check(tmp_path, name, promised)
+    if name == "fleet":
+        assert found["20 machines: ready"]["value"] == 20
+
+
+@pytest.mark.daemons
+@pytest.mark.needs("dnsmasq", "kea-dhcp4", "kea-dhcp6", "kea-admin", "ip", "initdb", root=True)
+def test_the_benchmark_of_dhcp_runs(tmp_path):
+    """Both servers, in network namespaces."""
+    check(tmp_path, "dhcp", DHCP)
 
 
 @pytest.mark.daemons
