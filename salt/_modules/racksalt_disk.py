@@ -93,7 +93,7 @@ def disks():
 def allowed(wanted="all"):
     """
     Return the disks to erase: ``all`` of the plan, the ``system`` disks, or those with these serial
-    numbers or WWNs. Raises an error that names every disk that is refused, and why.
+    numbers or WWNs. Raises an error that names every disk that is refused or missing, and why.
 
     CLI Example:
 
@@ -104,9 +104,13 @@ def allowed(wanted="all"):
     found = [disk for disk in disks() if not _is_medium(disk)]
     if wanted == "system":
         return chosen(__salt__["pillar.get"]("racksalt:stages:partition", {}, unmask=True))
+    if not wanted:
+        message = "nothing was erased: no disk is asked for; say all, system or serial numbers"
+        raise CommandExecutionError(message)
+    bad = _lacking(found) if wanted == "all" else []
     if wanted != "all":
         found = _named(found, wanted)
-    bad = [disk for disk in found if disk["refused"]]
+    bad += [disk for disk in found if disk["refused"]]
     if bad or not found:
         raise CommandExecutionError(f"nothing was erased: {_told(bad) or 'there is no disk'}")
     return found
@@ -272,6 +276,13 @@ def _planned():
     """Return the disks that the store has of this node; None without an inventory of it."""
     told = __salt__["pillar.get"]("racksalt:disks", None, unmask=True)
     return told if isinstance(told, list) else None
+
+
+def _lacking(found):
+    """Return what the plan has and the machine has not: it was not erased, wherever it is."""
+    lacks = [one for one in _planned() or () if not any(_is_same(disk, one) for disk in found)]
+    why = "is in the plan and not in the machine: commission it again if that is right"
+    return [{"name": one.get("name"), "serial": one.get("serial"), "refused": why} for one in lacks]
 
 
 def _refusal(disk, used, planned, only):

@@ -27,14 +27,20 @@ def disks(root="/"):
 
         salt 'r1n1' racksalt_drive.disks
     """
-    text = __salt__["racksalt_probe.text"]
     blocks = [
         block
         for block in sorted(pathlib.Path(root, "sys/block").glob("*"))
-        if not _NOT_A_DISK.match(block.name) and text(block / "removable") != "1"
+        if not _NOT_A_DISK.match(block.name) and _is_fixed(block)
     ]
     told = __salt__["racksalt_probe.run_all"]([_question(block.name) for block in blocks])
     return [_disk(block, _answer(one["out"])) for block, one in zip(blocks, told, strict=True)]
+
+
+def _is_fixed(block):
+    """Say whether a disk stays with the machine; stages write to no other (``racksalt_disk``)."""
+    text = __salt__["racksalt_probe.text"]
+    away = text(block / "removable") == "1" or "/usb" in str(block.resolve())
+    return not away and text(block / "size") != "0"
 
 
 def answer(told):

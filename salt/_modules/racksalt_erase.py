@@ -48,7 +48,7 @@ def plan(settings):
 
         salt 'r1n1' racksalt_erase.plan '{disks: all}'
     """
-    disks = __salt__["racksalt_disk.allowed"](settings.get("disks") or "all")
+    disks = __salt__["racksalt_disk.allowed"](settings.get("disks", "all"))
     kept = _kept(disks)
     if kept:
         comment = f"{_names(disks)} erased in this boot already"
@@ -68,7 +68,7 @@ def carry_out(settings):
 
         salt 'r1n1' racksalt_erase.carry_out '{disks: all}'
     """
-    disks = __salt__["racksalt_disk.allowed"](settings.get("disks") or "all")
+    disks = __salt__["racksalt_disk.allowed"](settings.get("disks", "all"))
     __salt__["racksalt_partition.clear"](disks)
     begun, done = time.time(), _all(disks, settings.get("verify") or {})
     tools = {"kernel": platform.release(), **_tools(done)}

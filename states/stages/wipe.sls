@@ -1,5 +1,6 @@
 # Erases the system disks ahead of an installation, for sites that want a certificate of that.
 # pillar: racksalt:stages:wipe = {disks: system}
+{%- set want = salt["pillar.get"]("racksalt:stages:wipe", {}) %}
 wipe:
   racksalt_disk.erased:
-    - settings: {{ salt["pillar.get"]("racksalt:stages:wipe", {"disks": "system"}) | json }}
+    - settings: {{ dict({"disks": "system"}, **want) | json }}

@@ -82,6 +82,25 @@ def test_a_disk_outside_the_plan_is_refused(real, devices):
         real.modules.racksalt_disk.carry_out("partition", {})
 
 
+def test_nothing_is_erased_where_a_disk_of_the_plan_is_missing(real, devices):
+    """It still holds what it held: a node is not erased without it, and the message names it."""
+    there = [{"name": name, "serial": None, "size_gb": 1} for name in devices[1:3]]
+    real.pillar(disks=[*there, {"name": "sdq", "serial": "S-7", "size_gb": 960}])
+    with pytest.raises(
+        CommandExecutionError, match=r"sdq \(serial S-7\) is in the plan and not in"
+    ):
+        real.modules.racksalt_disk.carry_out("erase", {"disks": "all"})
+    # Who names disks, or wants the system's, has said which.
+    assert real.modules.racksalt_disk.allowed("system")
+
+
+@pytest.mark.parametrize("nothing", [[], None, ""])
+def test_no_disk_is_not_every_disk(real, nothing):
+    """An empty list in a layer must not erase a machine."""
+    with pytest.raises(CommandExecutionError, match="no disk is asked for"):
+        real.modules.racksalt_disk.plan("erase", {"disks": nothing})
+
+
 def test_another_disk_of_the_same_name_is_outside_the_plan(real, devices):
     """A serial number in the plan must be that of the disk; its name alone is nothing."""
     real.pillar(disks=[{"name": devices[1], "serial": "S-1", "size_gb": 1}])

@@ -69,6 +69,9 @@ def kernel(tmp_path):
         "sys/block/sr0/size": "100\n",
         "sys/block/loop0/size": "100\n",
         "sys/block/sdz/removable": "1\n",
+        "sys/block/sdy/size": "0\n",
+        "sys/devices/pci0/usb1/1-1/block/sdx/size": "60000\n",
+        "sys/devices/pci0/usb1/1-1/block/sdx/removable": "0\n",
         "sys/block/md0/md/level": "raid1\n",
         "sys/block/md0/md/raid_disks": "2\n",
         "sys/class/firmware-attributes/vendor/attributes/Boot/current_value": "Legacy\n",
@@ -77,6 +80,7 @@ def kernel(tmp_path):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
+    (tmp_path / "sys/block/sdx").symlink_to(tmp_path / "sys/devices/pci0/usb1/1-1/block/sdx")
     for nic in ("eth0", "eth1"):
         (tmp_path / f"sys/class/net/{nic}/device").mkdir()
     return tmp_path
@@ -108,7 +112,7 @@ def test_only_physical_nics_count_and_the_booted_one_is_marked(real, kernel):
 
 
 def test_only_fixed_disks_count(real, kernel):
-    """Optical, loop, RAID and removable devices are no disks of the node."""
+    """Optical, loop, RAID, removable and USB devices, and empty drives, are no disks of the node."""
     disks = real.modules.racksalt_hardware.inventory(root=str(kernel), lldp_s=0)["disks"]
     assert {disk["name"]: disk["media"] for disk in disks} == {"nvme0n1": "nvme", "sda": "ssd"}
     assert disks[1] == {

@@ -139,3 +139,19 @@ def test_erased_tells_then_does_then_rests(node, test):
     if not test:
         again = node.states.racksalt_disk.erased(name="e")
         assert (again.result, again.changes) == (True, {})
+
+
+@pytest.mark.parametrize(
+    ("want", "asked"),
+    [
+        (None, {"disks": "system"}),
+        ({"verify": {"samples": 64}}, {"disks": "system", "verify": {"samples": 64}}),
+        ({"disks": "all"}, {"disks": "all"}),
+    ],
+)
+def test_the_stage_wipe_leaves_data_disks_alone_unless_it_is_told(node, want, asked):
+    """A site that sets how is read back has not asked for all disks to be erased."""
+    pillar = {"racksalt": {"stages": {"wipe": want}}} if want else {}
+    shown = node.modules.state.show_sls("stages.wipe", pillar=pillar)
+    (settings,) = [one["settings"] for one in shown["wipe"]["racksalt_disk"] if "settings" in one]
+    assert settings == asked
