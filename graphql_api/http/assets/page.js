@@ -22,18 +22,16 @@
         (!params.operationName || one.name?.value === params.operationName),
     );
 
-  const ask = (params, options, accept, signal) =>
-    fetch("/graphql", {
-      method: "POST",
-      signal,
-      headers: {
-        "content-type": "application/json",
-        accept,
-        authorization: `Bearer ${sessionStorage.getItem(KEPT) ?? ""}`,
-        ...options?.headers,
-      },
-      body: JSON.stringify(params),
+  const ask = (params, options, accept, signal) => {
+    const headers = new Headers({
+      "content-type": "application/json",
+      accept,
+      authorization: `Bearer ${sessionStorage.getItem(KEPT) ?? ""}`,
     });
+    // Those of the editor's own pane come last, and replace: however they are spelt, no header is sent twice.
+    for (const [name, value] of Object.entries(options?.headers ?? {})) headers.set(name, value);
+    return fetch("/graphql", { method: "POST", signal, headers, body: JSON.stringify(params) });
+  };
 
   async function* follow(params, options) {
     const stop = new AbortController();
