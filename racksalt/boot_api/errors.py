@@ -25,7 +25,8 @@ RETRY_AFTER_S = 5
 class BootTokenError(ForbiddenError):
     """The boot token is missing, expired, of an older boot, or not the node's.
 
-    The same answer for a node that does not exist: nobody learns which ones do.
+    Without a token that was the node's once, the answer is that for a node that does not exist: it does not tell
+    which ones do.
     """
 
     code: ClassVar[str] = "boot_token_refused"

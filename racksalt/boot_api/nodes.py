@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 CONFIGURATION = ("ntp", "dns", "timezone", "locale", "network", "console", "proxy", "minion")
 """The parts of a node's configuration that a boot environment needs; no other part is served."""
+NO_TOKEN = "no boot token"  # noqa: S105 - a sentence
 WRONG_TOKEN = "this is not the token of the node's present boot"  # noqa: S105 - a sentence
 WRONG_TOKEN_HINT = "use the token of the boot script that this system came with"  # noqa: S105
 EXPIRED_HINT = (
@@ -94,14 +95,19 @@ class Nodes:
             return respond(error)
 
     async def _authenticate(self, request: Request, node: str, what: str, address: str) -> Caller:
-        """Return the caller; raise BootTokenError, the same for every node that is not there."""
+        """Return the caller.
+
+        Raises:
+            BootTokenError: without a token that was the node's once it says the same for every name, known or not;
+                whoever has such a token is told why it is good no more.
+        """
         context = self._context
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         token = token.strip() if scheme.lower() == "bearer" else ""
         view = await context.views.get(node) if NODE_ID.fullmatch(node) else None
+        why, hint = WRONG_TOKEN if token else NO_TOKEN, WRONG_TOKEN_HINT
         if view is None:
-            raise BootTokenError(WRONG_TOKEN, WRONG_TOKEN_HINT)
-        hint = WRONG_TOKEN_HINT
+            raise BootTokenError(why, hint)
         for boot in view.candidates():
             if self._is_of(boot, token):
                 if boot.expires_at > view.now:
@@ -112,7 +118,6 @@ class Nodes:
                 break
         else:
             old = next((boot for boot in view.boots if self._is_of(boot, token)), None)
-            why = "no boot token" if not token else WRONG_TOKEN
             if old is not None:
                 why = f"the token is of boot {old.generation} ({old.environment}), which is over"
         await context.refuse(node, what, why, {"address": address})
@@ -153,7 +158,10 @@ class Nodes:
         if effective is None:
             return {}
         values = effective(node)
-        return {key: public(values[key]) for key in CONFIGURATION if key in values}
+        needed: dict[str, Any] = public(
+            {key: values[key] for key in CONFIGURATION if key in values}
+        )
+        return needed
 
     async def _report(self, request: Request, caller: Caller) -> dict[str, Any]:
         report = reports.decode(await _body(request))
@@ -217,7 +225,10 @@ class Nodes:
 
 
 def public(value: Any) -> Any:
-    """Return a configuration value without what is secret or says where a secret is kept."""
+    """Return a configuration mapping or list without what is secret or says where a secret is kept.
+
+    A value that is neither comes back as it is: there is nothing that it could be left out of.
+    """
     if isinstance(value, Mapping):
         return {key: public(child) for key, child in value.items() if not _secret(key, child)}
     if isinstance(value, list | tuple):

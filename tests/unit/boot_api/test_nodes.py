@@ -228,11 +228,14 @@ def test_the_report_of_a_stage_that_outlasts_its_token_is_refused_clearly(site):
     assert site.store.node("n1").stage != before.stage
 
 
-def test_an_unknown_node_is_refused_like_a_wrong_token(site):
-    """Nobody learns which nodes exist, and nothing is written for those that do not."""
-    unknown = call(site, "GET", "parameters", node="n7")
-    wrong = call(site, "GET", "parameters", token="junk")
-    assert (unknown.status_code, unknown.json()) == (wrong.status_code, wrong.json())
+@pytest.mark.parametrize("token", ["", "junk", "00" * 32])
+def test_an_unknown_node_is_refused_like_a_known_one(site, token):
+    """The answer does not tell which nodes exist; the reason is in a known node's journal, and no other is written."""
+    known, unknown = (call(site, "GET", "parameters", node=n, token=token) for n in ("n1", "n7"))
+    assert known.status_code == 401
+    told = [(it.status_code, it.headers.items(), it.content) for it in (known, unknown)]
+    assert told[0] == told[1]
+    assert site.refusals("n1") == [known.json()["message"]]
     assert call(site, "GET", "parameters", node="..%2F..%2Fn1").status_code in {401, 404}
     assert site.refusals("n7") == []
 
@@ -258,6 +261,15 @@ def test_references_to_secrets_are_left_out_at_any_depth():
     """Neither a secret nor the place where it is kept goes out to a boot environment."""
     values = {"a": [{"password": "p", "b": 1}, "sdb://vault/x"], "c": "env:HOME", "d": {"e": 2}}
     assert public(values) == {"a": [{"b": 1}], "d": {"e": 2}}
+
+
+@pytest.mark.parametrize("value", ["sdb://vault/x", "env:PROXY", "-----BEGIN PGP MESSAGE-----\nx"])
+def test_a_part_of_the_configuration_that_is_a_reference_is_left_out(tmp_path, value):
+    """A secret right below one of the served keys goes out no more than one further down."""
+    with a_site(tmp_path, effective=lambda _node: {"proxy": value, "dns": ["a"]}) as found:
+        found.declare("n1", MAC, UUID, SERIAL, approved=True)
+        boot(found)
+        assert call(found, "GET", "parameters").json()["configuration"] == {"dns": ["a"]}
 
 
 def test_the_installer_gets_the_token_for_the_first_boot_of_the_system(site):
