@@ -79,10 +79,10 @@ def pillar_for(minion_id: str, site: Site, lookup: Lookup) -> dict[str, Any]:
 
 
 def _networks(site: Site, facts: NodeFacts) -> dict[str, dict[str, Any]]:
-    """Return the networks that reach the node, with its own addresses on them."""
+    """Return the networks that reach the node, with its own addresses on them; never one of BMCs."""
     found = {}
     for network in site.declarations.networks.values():
-        if not network.reaches(facts.zone, facts.rack):
+        if network.purpose == "bmc" or not network.reaches(facts.zone, facts.rack):
             continue
         fields = ("purpose", "vlan", "cidr_v4", "cidr_v6", "gateway_v4", "gateway_v6")
         about = {name: getattr(network, name) for name in fields}
