@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 KEPT = 256
 PLAN_SETS = 8
 """Settings of @skip and @include variables that one document keeps plans for."""
-LIVE_FIELDS = frozenset({"config", "why", "viewer", "rateLimit", "history", "transitions"})
+LIVE_FIELDS = frozenset(
+    {"config", "why", "viewer", "rateLimit", "history", "transitions", "eraseCertificates"}
+)
 """Fields whose answer may change without a change of the topology's revision."""
 
 

@@ -132,10 +132,11 @@ def test_a_tag_is_worth_nothing_to_a_caller_who_may_see_something_else(rig):
         '{node(by:{id:"n1"}){config(path:"timezone"){value}}}',
         '{node(by:{id:"n1"}){why{waitsFor}}}',
         "{transitions{nodes{seq}}}",
+        '{eraseCertificates(node:"n1"){good}}',
     ],
 )
 def test_what_changes_by_itself_has_no_tag(rig, query):
-    """Configuration files, points and journal do not follow the revision."""
+    """Configuration files, points, journal and signatures that are checked anew do not follow the revision."""
     answer = rig.client.get("/graphql", params={"query": query}, headers=rig.headers())
     assert answer.status_code == 200
     assert "etag" not in answer.headers
