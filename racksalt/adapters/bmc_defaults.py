@@ -9,7 +9,6 @@ FACTORY_LOGINS: tuple[tuple[str, str], ...] = (
     ("admin", "admin"),
     ("admin", "password"),
     ("root", "0penBmc"),
-    ("root", "changeme"),
     ("Administrator", "superuser"),
 )
 """User name and password. Few, and at most two for one name: BMCs lock accounts."""

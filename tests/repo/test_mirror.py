@@ -25,7 +25,6 @@ ELSEWHERE: dict[str, str] = {
     "racksalt/lab/qemu/rack.py": "tests/integration/test_qemu_lab.py",
     "racksalt/lab/redfish.py": "tests/integration/test_redfish.py",
     "racksalt/lab/redfish_resources.py": "tests/integration/test_redfish.py",
-    "racksalt/adapters/bmc_defaults.py": "tests/unit/adapters/test_redfish_client.py",
     "racksalt/lab/rack.py": "tests/integration/test_crash.py",
     "racksalt/lab/reports.py": "tests/unit/lab/test_machine.py",
     "racksalt/lab/tether.py": "tests/unit/lab/test_processes.py",
