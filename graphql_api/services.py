@@ -99,6 +99,10 @@ class Services:
 
     def _take(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        for kind, name in sorted(snapshot.absent):
+            log.warning(
+                "%s %r is named and not there: what is on it is shown without it", kind, name
+            )
         self._count()
         self._moved.set()
         # What was loaded stays for long: keep the cycle collector from walking through it again and again. What was
@@ -115,6 +119,8 @@ class Services:
             try:
                 if loop.time() >= reload_at:
                     began = loop.time()
+                    # Before it: a load that fails must not keep the journal waiting.
+                    reload_at = began + RELOAD_S
                     await self._reload()
                     took = loop.time() - began
                     reload_at = loop.time() + max(RELOAD_S, took / RELOAD_SHARE)

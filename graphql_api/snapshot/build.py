@@ -114,7 +114,7 @@ def parts(
     nics: Sequence[rows.Nic],
     disks: Sequence[rows.Disk],
     addresses: Sequence[rows.Address],
-    network: Callable[[str], o.Network | None],
+    network: Callable[[str | None], o.Network | None],
 ) -> None:
     """Give ``node`` its NICs, disks and addresses, in order of name; an address finds its NIC and network."""
     node.nics = [_nic(row, node) for row in sorted(nics, key=lambda row: row.name)]
@@ -123,7 +123,7 @@ def parts(
     node.addresses = []
     for row in sorted(addresses, key=lambda row: (row.family, row.address)):
         nic = by_id.get(row.nic) if row.nic else None
-        net = network(row.network) if row.network else None
+        net = network(row.network)
         held = o.Address(
             row.id, row.address, "V4" if row.family == 4 else "V6", row.kind, node, nic, net
         )

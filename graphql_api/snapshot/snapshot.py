@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import defaultdict
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphql_api.snapshot import build
 from graphql_api.snapshot import objects as o
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from graphql_api.source import Rows
 
+Place = TypeVar("Place")
 _by_id = attrgetter("id")
 
 
@@ -34,10 +35,15 @@ class Snapshot:
     """
 
     def __init__(self, rows: Rows, commands: build.Commands) -> None:
-        """Build every object and index from ``rows``; a dangling reference raises UnknownPlaceError."""
+        """Build every object and index from ``rows``.
+
+        A place that is named and not there is in ``absent``: whoever names it is shown without it, for one row must
+        not hide all others.
+        """
         self.seq = rows.seq
         self.generation = 0
         self.commands = commands
+        self.absent = _absent(rows)
         self.zones: dict[str, o.Zone] = {}
         self.racks: dict[str, o.Rack] = {}
         self.networks: dict[str, o.Network] = {}
@@ -59,34 +65,33 @@ class Snapshot:
             self.zones[zone.name] = o.Zone(zone.name, zone.name)
         for row in sorted(rows.racks, key=attrgetter("name")):
             home = self._zone(row.zone)
+            if home is None:
+                continue
             rack = o.Rack(row.name, row.name, row.height_u, home)
             self.racks[row.name] = rack
             home.racks.append(rack)
         for net in sorted(rows.networks, key=attrgetter("name")):
-            zone_of = self._zone(net.zone) if net.zone else None
-            rack_of = self._rack(net.rack) if net.rack else None
+            zone_of, rack_of = self._zone(net.zone), self._rack(net.rack)
             made = build.network(net, zone_of, rack_of)
             self.networks[net.name] = made
             if zone_of is not None:
                 zone_of.networks.append(made)
 
-    def _zone(self, name: str) -> o.Zone:
-        try:
-            return self.zones[name]
-        except KeyError:
-            raise UnknownPlaceError(f"zone {name!r}") from None
+    def _zone(self, name: str | None) -> o.Zone | None:
+        return self._named("zone", self.zones, name)
 
-    def _rack(self, name: str) -> o.Rack:
-        try:
-            return self.racks[name]
-        except KeyError:
-            raise UnknownPlaceError(f"rack {name!r}") from None
+    def _rack(self, name: str | None) -> o.Rack | None:
+        return self._named("rack", self.racks, name)
 
-    def _network(self, name: str) -> o.Network:
-        try:
-            return self.networks[name]
-        except KeyError:
-            raise UnknownPlaceError(f"network {name!r}") from None
+    def _network(self, name: str | None) -> o.Network | None:
+        return self._named("network", self.networks, name)
+
+    def _named(self, kind: str, places: Mapping[str, Place], name: str | None) -> Place | None:
+        """Return a place by its name, None for none and for one that was not there at the last load either."""
+        found = places.get(name) if name else None
+        if name and found is None and (kind, name) not in self.absent:
+            raise UnknownPlaceError(f"{kind} {name!r}")
+        return found
 
     def apply(self, rows: Rows) -> None:
         """Replace the nodes in ``rows`` in place: the object stays, so that whoever links to it sees the change.
@@ -128,19 +133,16 @@ class Snapshot:
 
     def _check_places(self, rows: Rows) -> None:
         for row in rows.nodes:
-            if row.rack:
-                self._rack(row.rack)
-            if row.zone:
-                self._zone(row.zone)
+            self._rack(row.rack)
+            self._zone(row.zone)
         for address in rows.addresses:
-            if address.network:
-                self._network(address.network)
+            self._network(address.network)
 
     def _move(self, node: o.Node, zone: str | None, rack: str | None) -> None:
         """List the node where it stands now, and no longer where it stood."""
         old = (node.rack, node.zone)
-        node.rack = self._rack(rack) if rack else None
-        node.zone = self._zone(zone) if zone else (node.rack.zone if node.rack else None)
+        node.rack = self._rack(rack)
+        node.zone = self._zone(zone) or (node.rack.zone if node.rack else None)
         for before, now in zip(old, (node.rack, node.zone), strict=True):
             if before is now:
                 continue
@@ -181,6 +183,26 @@ class Snapshot:
         node.nics, node.disks, node.addresses = [], [], []
         node.hardware = node.bmc = None
         node.parts_version = -1
+
+
+def _absent(rows: Rows) -> frozenset[tuple[str, str]]:
+    """Return the places that some row names and no row is, as (kind, name)."""
+    zones = {row.name for row in rows.zones}
+    there = {
+        "zone": zones,
+        "rack": {row.name for row in rows.racks if row.zone in zones},
+        "network": {row.name for row in rows.networks},
+    }
+    named = {
+        "zone": _values("zone", rows.racks, rows.networks, rows.nodes),
+        "rack": _values("rack", rows.networks, rows.nodes),
+        "network": _values("network", rows.addresses),
+    }
+    return frozenset((kind, name) for kind in there for name in named[kind] - there[kind] if name)
+
+
+def _values(name: str, *many: Iterable[Any]) -> set[str | None]:
+    return {getattr(row, name) for rows in many for row in rows}
 
 
 def _group(rows: Iterable[Any]) -> dict[str, list[Any]]:

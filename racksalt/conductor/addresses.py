@@ -82,6 +82,12 @@ def superseded(known: Sequence[Network], declared: Mapping[str, Network]) -> lis
     return [it.name for it in old if any(overlap(it, new) for new in declared.values())]
 
 
+def uprooted(tx: Transaction, networks: Sequence[Network]) -> set[str]:
+    """Return the nodes that have an address on a network that there is no more."""
+    names = {it.name for it in networks}
+    return {row.node for row in tx.all_of(Address) if row.network and row.network not in names}
+
+
 def told(outcome: Outcome) -> str:
     """Return what changed, as a line for people."""
     parts = []

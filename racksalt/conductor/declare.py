@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from racksalt.boot.identity import normalise_serial
-from racksalt.conductor.addresses import make_room, settle, superseded, told
+from racksalt.conductor.addresses import make_room, settle, superseded, told, uprooted
 from racksalt.model.event import Entry
 from racksalt.model.node import Bmc, Family, Hardware, Nic, Node
 from racksalt.model.place import Network
@@ -75,7 +75,8 @@ def _declare(tx: Transaction, site: Declarations, now: float, changes: dict[str,
         change = _node(tx, site, declared, known, now)
         if change:
             nodes[name] = change
-    after = _addresses(tx, site, networks, nodes, everybody="networks" in changes)
+    everybody = bool(changes.keys() & {"networks", "gone_networks"})
+    after = _addresses(tx, site, networks, nodes, everybody=everybody)
     seq = tx.head()
     for number, (name, change) in enumerate(nodes.items(), 1):
         before = known.present.get(name) if name in site.nodes else after[name]
@@ -94,9 +95,10 @@ def _addresses(
 ) -> dict[str, Node]:
     """Give the nodes their addresses and add what changed to ``changes``; return the nodes by id.
 
-    When a network changed, that concerns ``everybody`` who was let in, also nodes that the files do not declare.
+    When a network changed, that concerns ``everybody`` who was let in, also nodes that the files do not declare; and
+    those who were not let in, if the network went that their address is on.
     """
-    moved = make_room(tx, site)
+    moved = make_room(tx, site) | (uprooted(tx, networks) if everybody else set())
     ids = [node.id for node in tx.all_of(Node)] if everybody else [*site.nodes, *moved]
     nodes = tx.nodes([*ids, *changes])
     known = [it for it in nodes.values() if it.approved or it.id in site.nodes or it.id in moved]

@@ -116,6 +116,49 @@ def test_a_database_that_is_away_for_a_while_stops_nothing(fresh, monkeypatch, c
     assert "could not be followed" in caplog.text
 
 
+def test_a_load_that_fails_does_not_stop_the_journal(tmp_path, monkeypatch):
+    """Whatever is wrong with reading everything again, what is new is followed."""
+    monkeypatch.setattr(following, "RELOAD_S", 0.1)
+    monkeypatch.setattr(following, "RETRY_S", 0.02)
+    rig = Rig(tmp_path)
+    tried = threading.Event()
+
+    def broken():
+        tried.set()
+        raise StoreError("no topology")
+
+    try:
+        with rig.client:
+            monkeypatch.setattr(rig.services.source, "load", broken)
+            assert tried.wait(5)
+            rig.site.operations.run("commission", ["n1"], "tester")
+            caught_up(rig)
+            assert rig.ask(STATE, {"n": "n1"})["node"]["state"] != "DECLARED"
+    finally:
+        rig.site.close()
+
+
+def test_an_address_on_a_network_that_is_gone_blinds_nobody(tmp_path, monkeypatch, caplog):
+    """Neither while the API runs nor when it starts; the log says what is missing."""
+    monkeypatch.setattr(following, "RELOAD_S", 0.1)
+    rig = Rig(tmp_path)
+    try:
+        rig.equip()
+        with rig.store.write() as tx:
+            row = {"network": "gone", "address": "10.8.0.1", "family": 4}
+            tx.put([Address(id="odd", node="n2", nic=None, **row)])
+        with rig.client:
+            rig.site.operations.run("commission", ["n1"], "tester")
+            caught_up(rig)
+            assert rig.ask(STATE, {"n": "n1"})["node"]["state"] != "DECLARED"
+            asked = '{node(by:{id:"n2"}){addresses{address network{name}}}}'
+            found = rig.ask(asked)["node"]["addresses"]
+            assert {"address": "10.8.0.1", "network": None} in found
+        assert "network 'gone' is named and not there" in caplog.text
+    finally:
+        rig.site.close()
+
+
 def populate(store, count):
     """Write ``count`` nodes with four NICs and an address each."""
     names = [f"n{n:04}" for n in range(count)]

@@ -152,6 +152,31 @@ def test_an_unknown_place_changes_nothing():
     assert made.nodes["n1"].rack.name == "r1"
 
 
+def test_a_place_that_nobody_has_hides_one_row_and_no_other():
+    """A load takes every row; what names a place that is not there stands nowhere, now and when it changes."""
+    lost = [a_node("n8", rack="r9"), a_node("n9", zone="z9", rack="r1")]
+    odd = replace(parts("n9", 9)["addresses"][0], network="gone")
+    far = Network(name="far", zone="z8", rack="r8")
+    places = {**PLACES, "networks": [*PLACES["networks"], far]}
+    rows = {**parts("n1"), "addresses": [*parts("n1")["addresses"], odd]}
+    made = Snapshot(Rows(nodes=[a_node("n1", rack="r1"), *lost], **places, **rows), COMMANDS)
+    assert made.absent == {
+        ("rack", "r9"),
+        ("rack", "r8"),
+        ("zone", "z9"),
+        ("zone", "z8"),
+        ("network", "gone"),
+    }
+    assert [node.id for node in made.ordered] == ["n1", "n8", "n9"]
+    assert (made.nodes["n8"].rack, made.nodes["n9"].zone) == (None, made.zones["z1"])
+    assert (made.by_address["10.0.0.9"].id, made.nodes["n9"].addresses[0].network) == ("n9", None)
+    assert (made.networks["far"].zone, made.networks["far"].rack) == (None, None)
+    made.apply(Rows(nodes=[a_node("n8", rack="r9", state="problem")]))
+    made.remove("n9")
+    assert made.nodes["n8"].state == "problem"
+    assert made.racks["r1"].nodes == [made.nodes["n1"]]
+
+
 def test_a_removed_node_leaves_no_trace():
     """Lists, indices and counts forget it; removing it again is no error."""
     made = a_snapshot(a_node("n1", rack="r1"), a_node("n2", rack="r1"))

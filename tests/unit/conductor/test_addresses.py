@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from racksalt.conductor.declare import declare
@@ -283,6 +285,30 @@ def test_a_renamed_network_keeps_its_nodes_addresses(store):
     assert changes["gone_networks"] == ["p1"]
     assert [it.name for it in store.all_of(Network)] == ["prov"]
     assert has(store, "n2") == [("prov", "10.0.0.11"), ("prov", "fd00::b")]
+
+
+def test_a_renamed_network_takes_along_who_is_not_let_in_and_no_longer_declared(store):
+    """No address stays on a network that is gone, whoever has it: whoever reads the store may rely on that."""
+    by_hand = Policy(approve="hand")
+    declare(store, replace(a_site("n1", "n9"), policy=by_hand), NOW)
+    before = has(store, "n9")
+    changes = declare(
+        store, replace(a_site("n1", networks=[a_network("prov")]), policy=by_hand), NOW
+    )
+    assert (len(before), store.node("n9").approved) == (2, False)
+    assert has(store, "n9") == [("prov", address) for _, address in before]
+    assert "on prov" in changes["nodes"]["n9"]["addresses"]
+
+
+def test_an_address_on_a_network_that_went_earlier_finds_its_place(store):
+    """With the next change of a network: a store that has such a row heals."""
+    declare(store, a_site("n1"), NOW)
+    with store.write() as tx:
+        tx.add_nodes([a_node("n9", "declared", rack="r1", zone="z1", approved=False)])
+        lost = {"nic": None, "network": "gone", "address": "10.0.0.12", "family": 4}
+        tx.put([Address(id="gone/10.0.0.12", node="n9", **lost)])
+    declare(store, a_site("n1", networks=[a_network(count=9)]), NOW)
+    assert {network for network, _ in has(store, "n9")} <= {"p1"}
 
 
 def test_a_network_that_somebody_else_manages_is_left_alone(store):
