@@ -17,9 +17,8 @@ from typing import Any, Final
 
 import yaml
 
-from racksalt.model.errors import InvalidInputError, UnsoundMachineError
-from racksalt.psm.sequences import SEQUENCES, STAGES, Sequences
-from racksalt.psm.table import MACHINE
+from racksalt.adapters.site_stages import unsound
+from racksalt.model.errors import InvalidInputError
 from racksalt.site.declare import declare
 from racksalt.site.impact import KINDS, Scope, scope_of
 from racksalt.site.layer_checks import check_owners, check_together, check_values
@@ -49,22 +48,13 @@ def open_site(path: str | Path) -> Site:
 
 
 def check(path: str | Path) -> list[SiteProblem]:
-    """Return everything that is wrong with a site's folder, errors first; also stages that make no sound machine."""
+    """Return everything that is wrong with a site's folder, errors first; also stages that make no sound machine
+    or would never run."""
     folder = SiteFolder(path)
     found = folder.check()
     if not errors(found):
-        found = [*found, *_unsound(folder.declarations())]
+        found = [*found, *unsound(folder.declarations())]
     return sorted(found, key=lambda it: (it.severity != "error", it.file, it.key))
-
-
-def _unsound(declared: Declarations) -> Iterator[SiteProblem]:
-    """Yield what the machine says to the site's stages and sequences; the files alone cannot tell."""
-    try:
-        Sequences(STAGES, SEQUENCES, MACHINE).extend(declared.additions)
-    except UnsoundMachineError as error:
-        sections = ("stages", "sequences")
-        told_in = [file for (section, _), file in declared.files.items() if section in sections]
-        yield SiteProblem(told_in[0] if told_in else DECLARATIONS, "", error.message, error.hint)
 
 
 def read_values(path: str | Path) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class StageDeclaration:
     """A stage that the site adds, or the fields of a built-in one that it changes. None leaves a field as it is.
 
     ``when`` maps zone, rack, node, vendor or product to one value or several. ``after`` or ``before`` places the stage
-    in ``sequence`` at once.
+    in ``sequence`` at once; without a sequence, in ``commission``.
     """
 
     environment: Literal["live", "installer"] | None = None
@@ -63,7 +63,7 @@ class StageDeclaration:
     destructive: bool | None = None
     meaning: str | None = None
     when: dict[str, str | list[str]] | None = None
-    sequence: str = "commission"
+    sequence: str | None = None
     after: str | None = None
     before: str | None = None
 

@@ -13,6 +13,7 @@ from racksalt.site.schema import StageDeclaration
 
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
 _PLACING = ("sequence", "after", "before")
+_USUAL: Final = "commission"
 _CONDITIONS: Final = ("zone", "rack", "node", "vendor", "product")
 _EDITS: Final = {"add": ("after", "before"), "drop": (), "replace": ("with",)}
 
@@ -30,7 +31,7 @@ def additions(stages: Mapping[str, Section], sequences: Mapping[str, Section]) -
         fields = {key: value for key, value in asdict(stage).items() if value is not None}
         anchor: dict[str, Any] = {key: fields[key] for key in ("after", "before") if key in fields}
         if anchor:
-            edits = found["sequences"].setdefault(stage.sequence, [])
+            edits = found["sequences"].setdefault(stage.sequence or _USUAL, [])
             edits.append({"add": name, **anchor})
         found["stages"][name] = {k: v for k, v in fields.items() if k not in _PLACING}
     for name, where in sequences.items():
@@ -50,6 +51,8 @@ def _is_sensible(name: str, stage: StageDeclaration, where: Section) -> bool:
         where.say("retries", "is below 0", "0 means that the first failure parks the node")
     if stage.after and stage.before:
         where.say("before", "the stage has `after` too", "keep one of the two")
+    if stage.sequence and not (stage.after or stage.before):
+        where.say("sequence", "places nothing by itself", "give `after` or `before` too")
     for key in stage.when or {}:
         if key not in _CONDITIONS:
             where.say(f"when:{key}", "nodes are not told apart by this", one_of(key, _CONDITIONS))

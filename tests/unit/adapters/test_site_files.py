@@ -33,24 +33,6 @@ def told(folder, severity="error") -> list[str]:
     return [f"{it.file}: {it.key}: {it.message}" for it in found]
 
 
-@pytest.mark.parametrize(
-    ("stage", "words"),
-    [
-        ({"after": "burn_inn"}, "burn_inn"),
-        ({"after": "burn_in", "environment": "local"}, "burn_in_gpu"),
-    ],
-)
-def test_a_stage_that_makes_no_sound_machine_is_found_before_it_is_used(tmp_path, stage, words):
-    """Who checks the files hears what the conductor would refuse, and where it is written."""
-    body = {"environment": "live", "sls": "stages.burn_in_gpu", **stage}
-    folder = a_site(tmp_path)
-    assert told(folder) == []
-    write_site(folder, {"site/stages.yaml": {"stages": {"burn_in_gpu": body}}})
-    (found,) = told(folder)
-    assert found.startswith("site/stages.yaml: ")
-    assert words in found
-
-
 def test_a_node_gets_the_layers_of_its_place(tmp_path):
     """Global files, then its zone's, its rack's and its own; no one else's."""
     layers = {

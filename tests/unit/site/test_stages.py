@@ -63,6 +63,7 @@ def test_a_built_in_stage_can_be_changed_in_part():
         ({"deadline_s": 0}, "deadline_s"),
         ({"retries": -1}, "retries"),
         ({"after": "a", "before": "b"}, "before"),
+        ({"sequence": "install"}, "sequence"),
         ({"when": {"rak": "r1"}}, "when:rak"),
         ({"when": {"rack": 5}}, "when"),
         ({"when": {"rack": ["r9"]}}, "when:rack"),
