@@ -38,7 +38,7 @@ STATES = (
     S("booting",       BUSY,    "local",     15 * MINUTE, "A ready node on its way up again."),
     S("releasing",     BUSY,    "live",      15 * MINUTE, "Being erased, to be installed for something else.", "release"),
     S("retiring",      BUSY,    "live",      15 * MINUTE, "Being erased, to leave the site.", "retire"),
-    S("retired",       REST,    "hold",      None,        "Erased, switched off, no key; kept for the record."),
+    S("retired",       REST,    "hold",      None,        "Out of use, no key; kept for the record. Erased only if it has an erase certificate."),
     S("problem",       PROBLEM, "hold",      None,        "Parked: a budget is spent. `why` says what failed and what to do."),
 )
 
