@@ -68,6 +68,14 @@ def test_a_master_that_does_not_run_is_found(home):
     assert "start salt-master" in _bad(home, "Salt master")[0].remedy
 
 
+def test_nodes_that_cannot_pin_the_master_are_found(home):
+    """The setting is empty until somebody fills it in, and nothing else would tell."""
+    home.change(boot_api=BootApi(port=1))
+    assert "cannot pin" in _bad(home, "master finger")[0].seen
+    home.change(boot_api=BootApi(port=1, master_finger="aa:bb"))
+    assert not _bad(home, "master finger")
+
+
 def test_secrets_that_others_can_read_are_found(home):
     """With the command that mends it."""
     (home.root / "secrets/boot.key").chmod(0o644)
