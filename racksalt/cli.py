@@ -161,7 +161,7 @@ def token_list(context: typer.Context, as_json: Json = False) -> None:
 
 @token.command("revoke")
 def token_revoke(context: typer.Context, token: str, as_json: Json = False) -> None:
-    """Make a token worthless at once."""
+    """Make a token worthless, within 3 seconds for requests and 8 for subscriptions."""
     show(_app(context).operations.token_revoke(token), as_json)
 
 

@@ -87,7 +87,11 @@ class Access:
         }
 
     def revoke(self, token: str) -> dict[str, Any]:
-        """Make a token worthless at once; NotFoundError for one that does not exist."""
+        """Revoke a token; NotFoundError for one that does not exist.
+
+        Who looks a token up refuses it at once. GraphQL remembers for 3 s that one was good: a request with it may
+        succeed for so long, and a subscription goes on for up to 8 s.
+        """
         with self.store.write() as tx:
             if not tx.change(tokens, {"id": token}, revoked_at=self.clock()):
                 raise NotFoundError(f"no token {token!r}", "`token list` shows them")

@@ -215,7 +215,7 @@ class Operations:
         return self.access.create(name, scopes, expires_in_s, created_by)
 
     def token_revoke(self, token: str) -> dict[str, Any]:
-        """Make a token worthless at once."""
+        """Make a token worthless within seconds: GraphQL requests 3 s, subscriptions 8 s."""
         return self.access.revoke(token)
 
     def token_list(self) -> list[dict[str, Any]]:

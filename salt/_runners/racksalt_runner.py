@@ -225,7 +225,7 @@ def token_create(name, scopes, expires_in_s=30 * 86400):
 
 def token_revoke(token):
     """
-    Make a token worthless at once.
+    Make a token worthless, within 3 seconds for requests and 8 for subscriptions.
 
     CLI Example:
 
