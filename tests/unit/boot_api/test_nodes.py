@@ -132,7 +132,7 @@ def test_a_salt_minion_reports_no_stage_outcome(tmp_path):
 
 
 def test_an_event_that_the_state_does_not_accept_is_a_conflict(site):
-    """The answer names state, event and what would be accepted."""
+    """The answer names state, event and what would be accepted; the same report again is only one taken in before."""
     site.happen("n1", "deadline_passed", "clock")
     with site.store.write() as tx:
         node = site.store.node("n1")
@@ -140,6 +140,9 @@ def test_an_event_that_the_state_does_not_accept_is_a_conflict(site):
     answer = report(site, "agent_answered")
     assert answer.status_code == 409
     assert answer.json()["code"] == "illegal_event"
+    again = report(site, "agent_answered")
+    assert (again.status_code, again.json()["kind"]) == (200, "repeated")
+    assert again.json()["state"] == "commissioned"
 
 
 @pytest.mark.parametrize(
