@@ -11,7 +11,7 @@ from racksalt.psm.kernel import Kind, Machine
 
 REMEDIES = {
     "declared": "`commission` it, or switch it on with the network as its first boot device.",
-    "discovered": "`approve` it, or list its serial number in the site's files.",
+    "discovered": "`approve` it, or declare a node with its MAC (policy `approve: manifest`) and boot it again.",
     "commissioned": "`install` it.",
     "ready": "Nothing: it runs. `reinstall`, `release` and `retire` send it on.",
     "retired": "Nothing. `commission` takes it back into service.",
