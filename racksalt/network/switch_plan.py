@@ -1,6 +1,7 @@
 """The way from a switch as it is to one as it should be: ordered, reversible steps with reasons, and a hash.
 
-A plan never touches what is not declared, and never what racksalt reaches the switch by.
+A plan never touches what racksalt reaches the switch by, and no port that is not declared; only ``clearing`` is about
+all ports.
 """
 
 from __future__ import annotations
