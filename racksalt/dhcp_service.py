@@ -32,8 +32,9 @@ STATUS_S = 5.0
 TOLD_S = 60.0
 """Of one key, at most one note in this time gets into the journal."""
 SHARE = 4
-"""Reading the store takes at most one part in so many of one processor's time, whatever its size."""
+"""After reading the store, the pause is so many times as long as that kept the processor busy."""
 MOST_GAP_S = 2.0
+"""But never longer: a new reservation must be served soon, even where reading takes a larger share of a processor."""
 TRIES = 5
 WAIT_S = 1.0
 
