@@ -1,7 +1,8 @@
 """GraphQL over HTTP: POST with JSON, GET for queries, and server-sent events for what is followed live.
 
 Status codes follow the GraphQL over HTTP draft: a client that accepts application/graphql-response+json gets 4xx
-for what was not executed; one that asks for application/json gets 200 with errors. A missing or bad token is 401.
+for what was not executed; one that asks for application/json gets 200 with errors, except 400 BAD_REQUEST, 405 METHOD,
+429 RATE_LIMITED and 500. A missing or bad token is 401.
 """
 
 from __future__ import annotations
