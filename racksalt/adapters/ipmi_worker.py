@@ -75,14 +75,16 @@ class Worker:
                 self._drop(key)
             return {"result": self._do(job)}
         except BmcError as error:
-            if isinstance(error, BmcUnreachableError):
+            if _is_silence(error):
                 self._drop(job["key"], polite=False)
             return _answer(error)
         except BudgetSpent:
             self._drop(job["key"], polite=False)
             return _answer(BmcUnreachableError(f"no answer in {job['budget_s']:g} s"))
         except Exception as error:  # noqa: BLE001 - a broken library must not cost the other sessions
-            self._drop(job["key"], polite=False)
+            # An answer that made no sense to us is an answer: its session lives, and is given back.
+            with contextlib.suppress(BudgetSpent):
+                self._drop(job["key"])
             # Not the text: it may hold anything.
             return _answer(BmcUnreachableError(f"the client failed with {type(error).__name__}"))
         finally:
@@ -100,8 +102,8 @@ class Worker:
         client, was_kept = self._client(job)
         try:
             return _perform(client, job)
-        except BmcUnreachableError:
-            if not was_kept:
+        except BmcUnreachableError as error:
+            if not (was_kept and _is_silence(error)):
                 raise
         # The BMC has lost our session, so it seems. Looking and choosing may be done twice.
         self._drop(job["key"], polite=False)
@@ -165,18 +167,30 @@ def _login(job: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(job[name] for name in names)
 
 
+def _is_silence(error: BmcError) -> bool:
+    """Say whether the BMC said nothing: where it answered, be it with a server error, its session lives."""
+    return isinstance(error, BmcUnreachableError) and "status" not in error.detail
+
+
 def _accepts(job: dict[str, Any]) -> bool:
     """Say whether the BMC lets this login in; the session is given back at once."""
     try:
         client = _open(job["protocol"], _login(job))
-        if job["protocol"] == "redfish":
-            # A service without sessions judges a login at the first request only.
-            client.observe()
+        polite = False
+        try:
+            if job["protocol"] == "redfish":
+                # A service without sessions judges a login at the first request only.
+                client.observe()
+            polite = True
+        except BmcError as error:
+            polite = not _is_silence(error)
+            raise
+        finally:
+            client.close(polite=polite)
     except BmcRefusedError as error:
         if error.detail.get("login"):
             return False
         raise
-    client.close(polite=True)
     return True
 
 

@@ -53,7 +53,8 @@ class RedfishLink:
     """Requests to one service as one user.
 
     Raises:
-        BmcUnreachableError: no connection, no answer in time, or a server error.
+        BmcUnreachableError: no connection, no answer in time, or a server error; then ``detail['status']`` is its HTTP
+            status, and the session is as good as it was.
         BmcRefusedError: any other answer than success; ``detail['login']`` for credentials and certificates.
     """
 
@@ -73,6 +74,7 @@ class RedfishLink:
         self._user, self._password = username, password
         self._pin = (certificate_sha256 or "").replace(":", "").lower()
         self._context = _context(self._pin, ca_file)
+        self._patience_s = REQUEST_S
         self._http: http.client.HTTPConnection | None = None
         self._login: dict[str, str] = {}
         self._session = ""
@@ -96,8 +98,10 @@ class RedfishLink:
 
     def close(self, *, polite: bool = True) -> None:
         """Delete the session, as far as the service lets us in a short time, unless not ``polite``; hang up."""
-        if polite and self._session and self._http is not None:
-            if self._http.sock is not None:
+        if polite and self._session:
+            # On a new connection where the service has ended the last one: it keeps the session all the same.
+            self._patience_s = LOGOUT_S
+            if self._http is not None and self._http.sock is not None:
                 self._http.sock.settimeout(LOGOUT_S)
             with contextlib.suppress(BmcError):
                 self._send("DELETE", self._session, None, self._login)
@@ -180,7 +184,7 @@ class RedfishLink:
         if self._http is not None and self._http.sock is not None and _is_quiet(self._http.sock):
             return self._http
         self._hang_up()
-        raw = socket.create_connection((self._address, self._port), REQUEST_S)
+        raw = socket.create_connection((self._address, self._port), self._patience_s)
         try:
             secure = self._context.wrap_socket(raw, server_hostname=self._address)
         except BaseException:
@@ -192,7 +196,7 @@ class RedfishLink:
                 secure.close()
                 raise untrusted()
         self.connections += 1
-        self._http = http.client.HTTPConnection(self._address, self._port, timeout=REQUEST_S)
+        self._http = http.client.HTTPConnection(self._address, self._port, timeout=self._patience_s)
         self._http.sock = secure
         return self._http
 
@@ -209,12 +213,14 @@ class RedfishLink:
         said = extended_info(answer.body).replace(self._password, "…")[:200]
         message = f"{what}: HTTP {status}" + (f": {said}" if said else "")
         if "SessionLimitExceeded" in json.dumps(answer.body):
-            raise BmcUnreachableError(f"{message}: all sessions of the BMC are taken")
+            raise BmcUnreachableError(
+                f"{message}: all sessions of the BMC are taken", status=status
+            )
         if status in (401, 403):
             hint = "check user name, password and privilege"
             raise BmcRefusedError(message, hint, login=status == 401)
         if status in _NOT_NOW:
-            raise BmcUnreachableError(message)
+            raise BmcUnreachableError(message, status=status)
         raise BmcRefusedError(message, status=status)
 
 

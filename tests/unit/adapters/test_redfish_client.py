@@ -14,6 +14,7 @@ import pytest
 from racksalt.adapters.redfish import RedfishPower
 from racksalt.adapters.redfish_client import RedfishClient
 from racksalt.conductor.ports import FirmwareImage
+from racksalt.lab.redfish_bmc import RefusedError
 from racksalt.model.errors import BmcRefusedError, BmcUnreachableError, InvalidInputError
 from tests.support.redfish_rig import PASSWORD, redfish_rig
 from tests.support.waiting import wait_for
@@ -170,6 +171,55 @@ def test_one_session_and_one_connection_serve_many_requests(lab):
         assert len(lab.bmcs[0].sessions) == 1
     finally:
         client.close()
+    assert len(lab.bmcs[0].sessions) == 0
+
+
+def _busy():
+    raise RefusedError(503, "ServiceTemporarilyUnavailable", "The host is in POST.")
+
+
+def test_server_errors_cost_no_session(lab, power, monkeypatch):
+    """A BMC that lets us in and answers 5xx, as during POST, keeps one session of ours, however often it is asked."""
+    bmc, held = lab.record(), lab.bmcs[0].sessions
+    monkeypatch.setattr(lab.bmcs[0].machine, "power_state", _busy)
+    for op in (power.observe, power.on):
+        with pytest.raises(BmcUnreachableError, match=r"HTTP 503.*in POST") as caught:
+            op(bmc)
+        assert caught.value.detail["status"] == 503
+        assert len(held) == 1
+    monkeypatch.undo()
+    assert power.observe(bmc) == "off"
+    monkeypatch.setattr(lab.bmcs[0].machine, "power_state", _busy)
+    with pytest.raises(BmcUnreachableError):
+        power.observe(bmc)
+    assert lab.bmcs[0]._number == 1, "a kept session is not made anew"
+
+
+def test_a_login_that_is_only_tried_is_given_back_whatever_comes_then(lab, power, monkeypatch):
+    """The search for factory passwords leaves no session, though the BMC answers 5xx."""
+    lab.bmcs[0].password = "password"
+    monkeypatch.setattr(lab.bmcs[0].machine, "power_state", _busy)
+    with pytest.raises(BmcUnreachableError):
+        power.default_logins(lab.record())
+    assert (lab.bmcs[0]._number, len(lab.bmcs[0].sessions)) == (1, 0)
+
+
+def test_an_answer_that_our_client_cannot_read_costs_no_session(lab, power, monkeypatch):
+    """However odd it is, it is an answer: the session is given back."""
+    monkeypatch.setattr(type(lab.bmcs[0]), "sensors", lambda _: (10**400, 0.0, 0.0))
+    with pytest.raises(BmcUnreachableError, match="OverflowError"):
+        power.sensors(lab.record())
+    assert (lab.bmcs[0]._number, len(lab.bmcs[0].sessions)) == (1, 0)
+
+
+def test_a_session_is_given_back_to_a_service_that_ends_each_connection(lab):
+    """On a new connection: the service keeps the session when the connection ends."""
+    client = RedfishClient(
+        "127.0.0.1", lab.ports[0], "admin", PASSWORD, lab.front.certificate.sha256
+    )
+    client.http._hang_up()
+    assert len(lab.bmcs[0].sessions) == 1
+    client.close()
     assert len(lab.bmcs[0].sessions) == 0
 
 
