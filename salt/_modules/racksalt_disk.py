@@ -22,6 +22,7 @@ _BOOTED = re.compile(r"(?:^|\s)racksalt\.environment=(live|installer)(?:\s|$)")
 _NAMESPACE = uuid.UUID("a5b0a1de-2ad5-5c3e-9e07-6e7a3c1b7f10")
 _PAGE_80_HEADER = 4  # SPC-4 section 7.8.15
 _MATCHES = ("serial", "wwn", "model", "name", "min_gb", "max_gb", "rotational", "transport")
+_NO_TEXTS = ("min_gb", "max_gb", "rotational")
 _SETTINGS = ("disks", "raid", "root_gb", "filesystem", "partitions")
 _FLAGS = {"rotational": "queue/rotational", "removable": "removable", "read_only": "ro"}
 _STAGES = {
@@ -321,7 +322,7 @@ def _plain(text):
 
 
 def _named(found, wanted):
-    names = {_plain(name) for name in ([wanted] if isinstance(wanted, str) else wanted)}
+    names = {_plain(name) for name in __salt__["racksalt_drive.texts"]("disks", wanted)}
     missing = names - {_plain(disk[key]) for disk in found for key in ("serial", "wwn")}
     if missing:
         message = f"nothing was erased: no disk has the serial or WWN {', '.join(sorted(missing))}"
@@ -348,6 +349,9 @@ def _sense(settings):
         if unknown:
             told = f"no key {', '.join(unknown)}; use {', '.join(known)}"
             raise CommandExecutionError(f"racksalt:stages:partition{key}: {told}")
+    for key, asked in (wanted.get("match") or {}).items():
+        if key not in _NO_TEXTS:
+            __salt__["racksalt_drive.texts"](f"racksalt:stages:partition:disks:match:{key}", asked)
     _shape(settings)
 
 

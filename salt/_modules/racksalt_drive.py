@@ -7,6 +7,8 @@ import json
 import pathlib
 import re
 
+from salt.exceptions import CommandExecutionError
+
 _NOT_A_DISK = re.compile(r"(loop|ram|zram|dm-|md|sr|fd|nbd|drbd|rbd|bcache|zd|nvme\d+c\d)")
 _WWN = re.compile(r"naa\.([0-9a-f]{16,32})|(eui\.[0-9a-f]{16,32}|uuid\.[0-9a-f-]{36})")
 _PAGE_80_HEADER = 4
@@ -55,6 +57,29 @@ def answer(told):
         salt 'r1n1' racksalt_drive.answer "$(smartctl --json -i -H /dev/sda)"
     """
     return _answer(told)
+
+
+def texts(where, asked):
+    """
+    Return the names, serial numbers or WWNs that a plan asks for as a list, one alone too. Raises an
+    error for whatever is no text: a serial number or WWN that is written without quotes is a number to
+    YAML, and need not look as the disk has it any more.
+
+    where
+        the key that they stand at, for the error
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'r1n1' racksalt_drive.texts disks '["0x5000c500a1b2c3d4", SER-2]'
+    """
+    found = list(asked) if isinstance(asked, (list, tuple)) else [asked]
+    for one in found:
+        if not isinstance(one, str):
+            told = f"{one} ({one:#x})" if type(one) is int else repr(one)
+            raise CommandExecutionError(f"{where}: {told} is no text; put it in quotes")
+    return found
 
 
 def foreign():

@@ -134,7 +134,7 @@ def plan(wanted, overwrite=False):
         whether disks that hold something may be taken
 
     Returns ``[{"array", "action", "disks", "why"}]``; the action is ``none``, ``assemble``,
-    ``create`` or ``refuse``.
+    ``create`` or ``refuse``. Raises an error for a disk or model that is given as a number.
 
     CLI Example:
 
@@ -142,6 +142,7 @@ def plan(wanted, overwrite=False):
 
         salt 'r1n1' racksalt_raid.plan '[{name: data, level: raid1, devices: 2, disks: [sdb, sdc]}]'
     """
+    _sense(wanted)
     disks = {disk["name"]: disk for disk in __salt__["racksalt_drive.disks"]()}
     blocks, taken, steps = superblocks(sorted(disks)), set(_in_use(disks)), []
     running = {member for array in arrays() for member in array["members"]}
@@ -176,6 +177,13 @@ def carry_out(steps):
             paths = [f"/dev/{name}" for name in step["disks"]]
             _must(["mdadm", "--assemble", "--run", f"/dev/md/{step['array']['name']}", *paths])
     return [step["array"]["name"] for step in steps if step["action"] != "none"]
+
+
+def _sense(wanted):
+    for array in wanted:
+        match = array.get("match") or {}
+        for key, asked in (("disks", array.get("disks") or ()), ("model", match.get("model", ()))):
+            __salt__["racksalt_drive.texts"](f"array {array['name']}: {key}", asked)
 
 
 def _signatures(told):
@@ -232,8 +240,8 @@ def _chosen(array, disks, taken):
     free = [disk for name, disk in sorted(disks.items()) if name not in taken]
     named = array.get("disks")
     if named:
-        marks = [str(one) for one in named]
-        return [d["name"] for d in free if {d["name"], d.get("serial"), d.get("wwn")} & set(marks)]
+        marks = set([named] if isinstance(named, str) else named)
+        return [d["name"] for d in free if {d["name"], d.get("serial"), d.get("wwn")} & marks]
     fitting = [disk["name"] for disk in free if _fits(disk, array.get("match") or {})]
     return fitting[: int(array["devices"])] if array.get("match") else []
 

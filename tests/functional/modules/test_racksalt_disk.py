@@ -47,6 +47,8 @@ def test_disks_are_chosen_by_what_is_asked_for(real, devices):
         ({"raidd": "raid1"}, "partition: no key raidd; use disks, raid"),
         ({"disks": {"number": 2}}, "partition:disks: no key number; use count, match"),
         ({"filesystem": "xfs"}, "images are ext4 filesystems"),
+        ({"disks": {"match": {"serial": 12345678}}}, "match:serial: 12345678 .* is no text"),
+        ({"disks": {"match": {"wwn": ["0x5*", 0x5000C5]}}}, "match:wwn: .*0x5000c5. is no text"),
     ],
 )
 def test_what_cannot_be_built_is_refused_before_anything_is_done(real, settings, told):
@@ -99,6 +101,13 @@ def test_no_disk_is_not_every_disk(real, nothing):
     """An empty list in a layer must not erase a machine."""
     with pytest.raises(CommandExecutionError, match="no disk is asked for"):
         real.modules.racksalt_disk.plan("erase", {"disks": nothing})
+
+
+@pytest.mark.parametrize("asked", [12345678, [12345678], ["S-1", True]])
+def test_a_number_is_no_serial_number(real, asked):
+    """It need not look as the disk has it (0123 is 83 to YAML): nothing is erased by it, right or wrong."""
+    with pytest.raises(CommandExecutionError, match="is no text; put it in quotes"):
+        real.modules.racksalt_disk.carry_out("erase", {"disks": asked})
 
 
 def test_another_disk_of_the_same_name_is_outside_the_plan(real, devices):

@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pytest
+from salt.exceptions import CommandExecutionError
 
 MDSTAT = """Personalities : [raid1] [raid6] [raid5] [raid4]
 md127 : active raid1 vdc[1] vdb[0]
@@ -95,6 +96,7 @@ def server(real, tmp_path, monkeypatch):
     known = real.loaders.modules
     wrapped = {
         "racksalt_drive.disks": lambda: disks,
+        "racksalt_drive.texts": known["racksalt_drive.texts"],
         "racksalt_probe.run": known["racksalt_probe.run"],
         "racksalt_probe.run_all": known["racksalt_probe.run_all"],
     }
@@ -180,6 +182,7 @@ def test_an_array_of_another_shape_is_not_touched(server):
     [
         ({"match": {"media": "hdd"}}, ["rsa", "rsb"]),
         ({"disks": ["SER-rsc", "rsa"]}, ["rsa", "rsc"]),
+        ({"disks": "rsb", "devices": 1}, ["rsb"]),
         ({"match": {"media": "ssd"}}, []),
         ({"match": {"media": "hdd", "size_gb_min": 1000}}, []),
         ({}, []),
@@ -191,6 +194,23 @@ def test_disks_are_chosen_by_name_serial_or_kind(server, array, disks):
     (step,) = raid.plan([{"name": "data", "level": "raid1", "devices": 2, **array}])
     assert step["disks"] == disks
     assert step["action"] == ("create" if disks else "refuse")
+
+
+@pytest.mark.parametrize(
+    ("array", "told"),
+    [
+        ({"disks": [0x5000C500A1B2C3D4, "rsa"]}, "data: disks: .* (0x5000c500a1b2c3d4) is no text"),
+        ({"disks": ["rsa", None]}, "data: disks: None is no text"),
+        ({"match": {"model": 860}}, "data: model: 860 (0x35c) is no text"),
+    ],
+)
+def test_a_number_is_no_disk(server, array, told):
+    """YAML reads a WWN without quotes as a number, which no disk has: said before anything is written."""
+    raid, state = server
+    wanted = [DATA, {"name": "data", "level": "raid1", "devices": 2, **array}]
+    with pytest.raises(CommandExecutionError, match=told.replace("(", r"\(").replace(")", r"\)")):
+        raid.plan(wanted, True)
+    assert not (state / "log").exists()
 
 
 @pytest.mark.parametrize("there", [True, False])
