@@ -20,6 +20,31 @@ PATIENCE = 30.0
 """Seconds until somebody who waits for SQLite's lock gives up."""
 LOOK = 0.001
 """Seconds between two looks at SQLite's write lock."""
+REACH: dict[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+"""When PostgreSQL's client takes the server for gone (seconds, the last milliseconds): by themselves, hours later."""
+SESSION = {
+    "tcp_keepalives_idle": "10s",
+    "tcp_keepalives_interval": "5s",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "25s",
+    "idle_in_transaction_session_timeout": "60s",
+    "lock_timeout": "30s",
+    "enable_seqscan": "off",
+    "jit": "off",
+}
+"""Settings of each session. A client that is gone without a word must not keep the write lock from all others: the
+server looks whether it is there, and ends a transaction in which nothing happens. Who waits for the lock gives up in
+time to tell whoever waits in turn.
+
+A prepared statement keeps its plan. One that was made for nearly empty tables reads them whole, also when the journal
+has grown, until statistics are collected: whatever grows and is asked for has an index. What has none is read whole all
+the same, but counts as so dear that the server would compile each such plan to machine code."""
 
 
 def open_engine(url: str) -> Engine:
@@ -38,7 +63,10 @@ def open_engine(url: str) -> Engine:
         "json_deserializer": orjson.loads,
     }
     if url.startswith("postgresql"):
-        engine = _engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, **options)
+        asked = url.partition("?")[2]
+        reach = {name: value for name, value in REACH.items() if f"{name}=" not in asked}
+        pool = {"pool_size": 10, "max_overflow": 10, "pool_pre_ping": True}
+        engine = _engine(url, connect_args=reach, **pool, **options)
         event.listen(engine, "connect", _tune_postgresql)
         event.listen(engine, "begin", _begin_postgresql)
         return engine
@@ -129,11 +157,8 @@ def _busy(error: sqlite3.OperationalError) -> bool:
 
 
 def _tune_postgresql(connection: Any, _record: Any) -> None:
-    # A prepared statement keeps its plan. One that was made for nearly empty tables reads them whole, also when the
-    # journal has grown, until statistics are collected: whatever grows and is asked for has an index. What has none is
-    # read whole all the same, but counts as so dear that the server would compile each such plan to machine code.
-    connection.execute("SET enable_seqscan = off")
-    connection.execute("SET jit = off")
+    for name, value in SESSION.items():
+        connection.execute(f"SET {name} = '{value}'")
     connection.commit()
 
 

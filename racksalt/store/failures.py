@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    StatementError,
+)
+from sqlalchemy.exc import (
+    TimeoutError as PoolTimeoutError,
+)
 
 from racksalt.model.errors import ConflictError, InvalidInputError, StoreError
 
@@ -31,6 +39,8 @@ def told(what: str, hint: str) -> Iterator[None]:
         ) from error
     except DBAPIError as error:
         raise StoreError(f"{what}: {error.orig}", hint) from error
+    except PoolTimeoutError as error:
+        raise StoreError(f"{what}: no connection is free", hint) from error
     except StatementError as error:
         raise InvalidInputError(
             f"{what}: {error.orig}", "a value cannot be written; nothing was written"

@@ -12,6 +12,7 @@ import pytest
 from racksalt.model.errors import SettingsError, StoreError
 from racksalt.store import Store, engine
 from racksalt.store.engine import open_engine
+from racksalt.store.failures import told
 
 GREEDY = """
 import sys, time
@@ -123,3 +124,46 @@ def test_postgresql_compiles_no_plan(postgresql_store):
         plan = "\n".join(rows.scalars())
     assert "Seq Scan" in plan, plan
     assert "JIT" not in plan, plan
+
+
+def test_postgresql_lets_no_client_that_is_gone_keep_the_lock(postgresql_store, monkeypatch):
+    """A conductor that was cut off in the middle of a commit would keep all others from writing, for hours."""
+    monkeypatch.setitem(engine.SESSION, "idle_in_transaction_session_timeout", "1s")
+    hung = open_engine(postgresql_store.url)
+    connection = hung.connect().execution_options(**{engine.WRITE: True})
+    connection.begin()
+    connection.exec_driver_sql("SELECT 1")
+    began = time.monotonic()
+    with postgresql_store.write() as tx:
+        tx.head()
+    assert 0.5 < time.monotonic() - began < 20
+    with pytest.raises(StoreError, match="idle-in-transaction"), told("reading", "retry"):
+        connection.exec_driver_sql("SELECT 1")
+    connection.invalidate()
+    hung.dispose()
+
+
+def test_postgresql_is_told_how_long_to_wait(postgresql_store):
+    """Who waits for the write lock gives up in the end, and says so to whoever waits in turn."""
+    with postgresql_store.read() as connection:
+        shown = {
+            name: connection.exec_driver_sql(f"SHOW {name}").scalar()
+            for name in ("idle_in_transaction_session_timeout", "lock_timeout", "jit")
+        }
+    assert shown == {
+        "idle_in_transaction_session_timeout": "1min",
+        "lock_timeout": "30s",
+        "jit": "off",
+    }
+
+
+def test_what_the_address_says_of_timeouts_holds(postgresql_store):
+    """A site that knows better how long its network may be silent is not overruled."""
+    url = f"{postgresql_store.url}{'&' if '?' in postgresql_store.url else '?'}connect_timeout=3"
+    opened = open_engine(url)
+    try:
+        with opened.connect() as connection:
+            told = connection.connection.driver_connection.info.get_parameters()
+    finally:
+        opened.dispose()
+    assert (told["connect_timeout"], told["keepalives_idle"]) == ("3", "10")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import traceback
 
 import pytest
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from racksalt.model.errors import ConflictError, InvalidInputError, StoreError
+from racksalt.store.failures import told
 from racksalt.store.tables import marks, nics, zones
 from tests.support.builders import a_node
 
@@ -46,6 +48,12 @@ def test_a_value_too_long_is_invalid_input(postgresql_store):
         postgresql_store.write() as tx,
     ):
         tx.insert(zones, [{"name": "z" * 65}])
+
+
+def test_a_pool_without_a_free_connection_is_trouble_with_the_database():
+    """It may be free later: nothing that waits for it ends because of it."""
+    with pytest.raises(StoreError, match="no connection is free"), told("reading", "retry"):
+        raise PoolTimeoutError
 
 
 def test_other_exceptions_pass_and_roll_back(store):
