@@ -1,8 +1,8 @@
 """Erase certificates: what a node reported of an erasure, put into one text, signed, and checked again.
 
 The node says what it did; the conductor adds whose job it was and which machine, and signs that this is what came
-back from that job by the master's job cache. It is written in the transaction that journals the stage's success: a
-node cannot get past its erasure without the certificate.
+back from that job by the master's job cache. It is written in the transaction that journals the stage's success. A
+success that does not say what was erased is a failure: a node cannot get past its erasure without the certificate.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from time import gmtime, strftime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from racksalt.conductor.handle import Outcome
 from racksalt.conductor.view import Rules
 from racksalt.model.certificate import EraseCertificate
 from racksalt.model.event import Event
-from racksalt.model.node import Hardware
+from racksalt.model.node import Hardware, Node
 from racksalt.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    from racksalt.conductor.handle import Outcome
 
 KIND, FORMAT = "racksalt erase certificate", 1
 MOST_DISKS, MOST_NOTES, MOST_TOOLS = 512, 8, 16
@@ -65,6 +68,19 @@ def erasure_of(data: Mapping[str, Any]) -> dict[str, Any] | None:
         "ended_at": _time(told.get("ended_at")),
         "tools": {str(_text(name)): _text(version) for name, version in tools},
     }
+
+
+def proven(event: Event, node: Node, rules: Rules) -> Event:
+    """Return the event; for the success of an erasure that does not tell what was erased, a failure instead.
+
+    A light agent, which has no disks, has nothing to tell.
+    """
+    stage = rules.sequences.stages.get(node.stage or "")
+    told = event.name != "stage_succeeded" or event.data.get("erasure")
+    if told or stage is None or not stage.certified or node.agent == "light":
+        return event
+    why = "it went well, it says, but not which disks were erased: there is nothing to certify"
+    return replace(event, name="stage_failed", data={**event.data, "message": why})
 
 
 def erasing(tx: Transaction, events: Sequence[Event], rules: Rules) -> Erasing:

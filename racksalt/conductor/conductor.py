@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -61,6 +62,7 @@ class Conductor:
         self._pulse = 0
         self._published = 0
         self._marked = 0.0
+        self._beaten = time.monotonic()
         self._jobs: JobSweep | None = None
         self._keys: KeySweep | None = None
 
@@ -108,6 +110,7 @@ class Conductor:
         self.writer.owner, self.writer.room = secrets.token_hex(8), self._dispatcher.room
         self.writer.leased = self._dispatcher.leased
         self._published = self.store.mark(PUBLISHED)
+        self._beaten = time.monotonic()
         tell, store, world = self.writer.note, self.store, self.world
         power = PowerSweep(
             store,
@@ -183,13 +186,16 @@ class Conductor:
 
     def _beat(self) -> None:
         with self.store.write() as tx:
+            # Whatever kept this one from writing for so long kept the others, too: their turn comes next.
+            late_s = max(0.0, time.monotonic() - self._beaten - BEAT_S)
             freed = tx.beat(
                 self.writer.owner,
                 self.world.clock(),
                 lease_s=self.settings.lease_s,
-                silent_s=SILENT_S,
+                silent_s=SILENT_S + late_s,
                 held=self._dispatcher.held() if self._dispatcher else (),
             )
+        self._beaten = time.monotonic()
         if freed:
             log.info("took over %s effects of a conductor that is gone", freed)
             self.writer.look()

@@ -11,7 +11,7 @@ from racksalt.model.event import EntryKind, Event
 from racksalt.model.node import Boot, BootEnvironment, Node
 from racksalt.psm.kernel import Kind, Transition
 from racksalt.psm.sequences import Stage
-from racksalt.psm.table import ANSWER_S
+from racksalt.psm.table import ANSWER_S, PLANNED
 
 LANES = {
     "revoke_key": "power",
@@ -24,6 +24,10 @@ LANES = {
     "run_stage": "agent",
 }
 """Effects that go to the outbox, and the lane in which those of one node follow one another."""
+VOIDABLE = frozenset(LANES) - {"revoke_key"}
+"""What may become worth nothing; a key that is to be revoked stays to be revoked."""
+ASKING = frozenset({"ask_agent", "check_agent"})
+"""Questions to the agent: the newest one holds, and none takes away a stage that is still to be handed over."""
 INTERNAL = ("new_boot", "approve", "record_inventory", "issue_enrolment")
 """Effects on our own rows, done in the transaction itself."""
 TRIES = ("stage_failed", "stage_lost", "deadline_passed", "power_lost", "agent_silent")
@@ -38,7 +42,7 @@ JOB_EVENTS = ("stage_succeeded", "stage_failed", "stage_lost")
 class Decision:
     """What to write: the node as it will be, its journal entry, effects for the outbox, boots, inventory.
 
-    ``void`` names the lanes whose pending effects are worth nothing now.
+    ``void`` names the effects of which those that are pending are worth nothing now.
     """
 
     node: Node
@@ -97,6 +101,8 @@ def _apply(view: View, event: Event, rules: Rules, row: Transition, jid: str) ->
             # It may have waited for the master for longer than its token was good.
             boots.append(replace(view.enrolment, expires_at=view.now + rules.token_ttl_s))
     boots = _taken(boots, view, event, node)
+    if "run_stage" in row.effects and stage is not None:
+        boots = _prolonged(boots, view, node, stage.deadline_s * rules.deadline_factor)
     if "issue_enrolment" in row.effects:
         boots.append(_issued(node, "local", view.now, rules.token_ttl_s))
     if "approve" in row.effects:
@@ -116,7 +122,7 @@ def _apply(view: View, event: Event, rules: Rules, row: Transition, jid: str) ->
         ),
         boots=tuple(boots),
         inventory=_inventory(event, row),
-        void=_void(row, moved),
+        void=_void(row, event, moved),
     )
 
 
@@ -233,6 +239,15 @@ def _taken(boots: list[Boot], view: View, event: Event, node: Node) -> list[Boot
     return [taken, *(boot for boot in boots if boot is not current)]
 
 
+def _prolonged(boots: list[Boot], view: View, node: Node, stage_s: float) -> list[Boot]:
+    """Let the boot's token last as long as the stage may take: what comes after a long erasure needs it, too."""
+    current = next((boot for boot in boots if boot.generation == node.boot), view.boot)
+    ends = view.now + stage_s
+    if current is None or not current.issued_at < current.expires_at < ends:
+        return boots
+    return [replace(current, expires_at=ends), *(boot for boot in boots if boot is not current)]
+
+
 def _job(node: Node, event: Event, row: Transition, jid: str, now: float) -> Node:
     if "run_stage" in row.effects:
         return replace(node, job=jid, job_since=now)
@@ -267,19 +282,28 @@ def _arguments(name: str, event: Event, node: Node, stage: Stage | None) -> dict
 
 
 def _inventory(event: Event, row: Transition) -> dict[str, Any] | None:
+    """Return what to record. Where a node's disks are written by a plan, the disks stay those of the plan.
+
+    A person saw them in the dry run: one that is plugged in afterwards must not get into it by being there.
+    """
     found = event.data.get("inventory")
     wanted = "record_inventory" in row.effects or event.name == "stage_succeeded"
-    return found if wanted and isinstance(found, dict) else None
+    if not wanted or not isinstance(found, dict):
+        return None
+    planned = row.source in PLANNED
+    return {name: value for name, value in found.items() if not planned or name != "disks"}
 
 
-def _void(row: Transition, moved: bool) -> frozenset[str]:
+def _void(row: Transition, event: Event, moved: bool) -> frozenset[str]:
     if moved or "new_boot" in row.effects:
-        return frozenset({"power", "agent"})
+        return VOIDABLE
     if any(name in POWER_COMMANDS for name in row.effects):
         # The newest wish holds: an older one must not be carried out when a dead BMC comes back.
-        return frozenset({"power"})
-    return (
-        frozenset({"agent"})
-        if any(LANES.get(name) == "agent" for name in row.effects)
-        else frozenset()
-    )
+        return _in_lane("power")
+    if "run_stage" in row.effects or event.name in TRIES:
+        return _in_lane("agent")
+    return ASKING if ASKING & set(row.effects) else frozenset()
+
+
+def _in_lane(lane: str) -> frozenset[str]:
+    return frozenset(name for name in VOIDABLE if LANES[name] == lane)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from racksalt.conductor.decide import LANES
@@ -21,10 +21,13 @@ MOST_HELD = 1024
 """How many effects one process keeps to itself."""
 STALE_S = 2.0
 """After how long in the queue an effect is looked up again before it is done."""
+ON_KEYS = ("accept_key", "revoke_key")
+"""Effects that ask Salt's key store: in the lane of power, in their turn, but never behind other nodes' dead BMCs."""
+KEYS, KEY_WORKERS = "keys", 4
 
 
 class Dispatcher:
-    """Two pools, so that slow BMCs never hold up agents: ``power`` and ``agent``, the lanes of the outbox."""
+    """Three pools, so that slow BMCs hold up neither agents nor keys: the lanes of the outbox, and ``keys``."""
 
     def __init__(
         self,
@@ -35,13 +38,14 @@ class Dispatcher:
     ) -> None:
         self.world, self.finished, self.wanted = world, finished, wanted
         self._stopping = False
+        sizes = {**dict.fromkeys(LANES.values(), workers), KEYS: min(KEY_WORKERS, workers)}
         self._pools = {
-            lane: ThreadPoolExecutor(workers, thread_name_prefix=f"racksalt-{lane}")
-            for lane in set(LANES.values())
+            name: ThreadPoolExecutor(size, thread_name_prefix=f"racksalt-{name}")
+            for name, size in sizes.items()
         }
         self._busy: set[tuple[str, str]] = set()
         self._held: dict[tuple[str, str], deque[Task]] = {}
-        self._mine: set[int] = set()
+        self._mine: dict[int, float] = {}
         self._lock = threading.Lock()
         self._wanted: set[int] = set()
         self._looked_at = float("-inf")
@@ -54,14 +58,7 @@ class Dispatcher:
         void = [task for task in tasks if _is_void(task)]
         if void:
             self.finished([Result(effect=task.effect) for task in void])
-        ready = self._free(task for task in tasks if not _is_void(task))
-        now = self.world.clock()
-        for group in _groups(ready):
-            try:
-                self._pools[LANES[group[0].effect.name]].submit(self._perform, group, now)
-            except RuntimeError:
-                # The pool was closed in between: what was not begun stays in the outbox.
-                self._stopping = True
+        self._begin(self._free([task for task in tasks if not _is_void(task)]))
 
     def room(self) -> int:
         """Return how many more effects may be leased: the rest is left to other conductors."""
@@ -78,14 +75,26 @@ class Dispatcher:
         for pool in self._pools.values():
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _free(self, tasks: Iterable[Task]) -> list[Task]:
-        ready = []
+    def _begin(self, tasks: Sequence[Task]) -> None:
+        for group in _groups(tasks):
+            name = group[0].effect.name
+            pool = self._pools[KEYS if name in ON_KEYS else LANES[name]]
+            since = min(self._mine.get(task.effect.id, 0.0) for task in group)
+            try:
+                pool.submit(self._perform, group, since)
+            except RuntimeError:
+                # The pool was closed in between: what was not begun stays in the outbox.
+                self._stopping = True
+
+    def _free(self, tasks: Sequence[Task]) -> list[Task]:
+        """Return the tasks that may begin; those whose node and lane are busy wait. Notes since when each is here."""
+        ready, now = [], self.world.clock()
         with self._lock:
             for task in tasks:
                 if task.effect.id in self._mine:
                     # Leased again because it waits here for longer than its lease.
                     continue
-                self._mine.add(task.effect.id)
+                self._mine[task.effect.id] = now
                 key = (task.effect.node, LANES[task.effect.name])
                 if key in self._busy:
                     self._held.setdefault(key, deque()).append(task)
@@ -119,20 +128,21 @@ class Dispatcher:
             return self._wanted
 
     def _release(self, tasks: Sequence[Task]) -> None:
-        held = []
+        """Let go of tasks that are done, and begin those that waited for them, which count from when they came."""
+        next_ones = []
         with self._lock:
             for task in tasks:
                 key = (task.effect.node, LANES[task.effect.name])
-                self._mine.discard(task.effect.id)
-                self._busy.discard(key)
+                self._mine.pop(task.effect.id, None)
                 waiting = self._held.get(key)
                 if waiting:
-                    held.append(waiting.popleft())
-                    self._mine.discard(held[-1].effect.id)
+                    next_ones.append(waiting.popleft())
                     if not waiting:
                         del self._held[key]
-        if held:
-            self.leased(held)
+                else:
+                    self._busy.discard(key)
+        if next_ones and not self._stopping:
+            self._begin(next_ones)
 
 
 def _parted(tasks: Sequence[Task], ids: Collection[int]) -> tuple[list[Task], list[Task]]:

@@ -64,18 +64,12 @@ def _power(
     world: World, task: Task, now: float, act: Callable[[World, Task, Bmc], Result]
 ) -> Result:
     if task.bmc is None:
-        message = f"{task.effect.name}: the node has no BMC; switch it by hand, or declare one in the site's files"
-        return Result(
-            effect=task.effect,
-            events=[told(task, "effect_failed", "conductor", now, message=message)],
-        )
+        why = f"{task.effect.name}: the node has no BMC; switch it by hand, or declare one in the site's files"
+        return Result(effect=task.effect, events=[_failed(task, "conductor", now, why)])
     try:
         result = act(world, task, task.bmc)
     except BmcRefusedError as error:
-        return Result(
-            effect=task.effect,
-            events=[told(task, "effect_failed", "power", now, message=str(error))],
-        )
+        return Result(effect=task.effect, events=[_failed(task, "power", now, str(error))])
     except BmcError as error:
         if task.effect.attempts >= MOST_TRIES and _rests(task):
             return _given_up(task, now, str(error))
@@ -101,8 +95,14 @@ def _rests(task: Task) -> bool:
 
 def _given_up(task: Task, now: float, why: str) -> Result:
     message = f"{task.effect.name} given up: {why}; ask again when the BMC answers"
-    event = told(task, "effect_failed", "power", now, noted=message)
-    return Result(effect=task.effect, events=[event])
+    return Result(effect=task.effect, events=[_failed(task, "power", now, message)])
+
+
+def _failed(task: Task, source: Source, now: float, why: str) -> Event:
+    """Return the event of an effect that cannot be done: a node that waits for nothing has it noted, and stays."""
+    if _rests(task):
+        return told(task, "effect_failed", source, now, noted=why)
+    return told(task, "effect_failed", source, now, message=why)
 
 
 def _cycle(world: World, task: Task, bmc: Bmc) -> Result:

@@ -175,6 +175,7 @@ class KeyCheck:
             at=now,
             source="keys",
             data={
+                "boot": node.boot,
                 "key_sha256": sha,
                 "generation": boot.generation,
                 "environment": boot.environment,

@@ -15,6 +15,7 @@ from typing import Any
 from racksalt.boot.identity import Known
 from racksalt.conductor import burn, placing
 from racksalt.conductor.addresses import RETIRED, entry, named, settle
+from racksalt.conductor.certificates import proven
 from racksalt.conductor.decide import LANES, Decision, decide
 from racksalt.conductor.records import write_inventories
 from racksalt.conductor.twins import rivals
@@ -103,6 +104,8 @@ def _one(batch: _Batch, event: Event) -> Outcome:
     node = batch.nodes.get(event.node)
     if node is None:
         node = _enrolled(batch, event)
+    else:
+        event = proven(event, node, batch.rules)
     if node is None:
         error = NotFoundError(
             f"node {event.node!r} is unknown", "declare it in the site's files, or let it boot"
@@ -165,9 +168,7 @@ def _keep(batch: _Batch, decision: Decision, seq: int) -> None:
     if decision.void:
         batch.void.setdefault(node.id, set()).update(decision.void)
         batch.effects = [
-            e
-            for e in batch.effects
-            if e["node"] != node.id or e["lane"] not in decision.void or e["name"] == "revoke_key"
+            e for e in batch.effects if e["node"] != node.id or e["name"] not in decision.void
         ]
     for number, (name, args) in enumerate(decision.effects):
         batch.effects.append(
@@ -190,7 +191,7 @@ def _keep(batch: _Batch, decision: Decision, seq: int) -> None:
         others = [b for b in batch.boots.get(node.id, ()) if (b.generation, b.environment) != key]
         batch.boots[node.id] = [*others, boot]
     if decision.inventory is not None:
-        batch.inventories[node.id] = decision.inventory
+        batch.inventories[node.id] = {**batch.inventories.get(node.id, {}), **decision.inventory}
 
 
 def _write(batch: _Batch) -> None:
@@ -210,8 +211,11 @@ def _write(batch: _Batch) -> None:
     tx.update_nodes(
         [(batch.nodes[n], batch.versions[n]) for n in batch.changed if n not in batch.new]
     )
-    for lane in ("power", "agent"):
-        tx.void_effects([node for node, lanes in batch.void.items() if lane in lanes], lane)
+    void: dict[frozenset[str], list[str]] = {}
+    for name, worthless in batch.void.items():
+        void.setdefault(frozenset(worthless), []).append(name)
+    for effects, nodes in void.items():
+        tx.void_effects(nodes, effects)
     tx.add_effects(batch.effects)
     tx.put(list(batch.put_boots.values()))
     tx.forget_boots([boot for name in batch.changed for boot in _outdated(batch, name)])

@@ -49,6 +49,7 @@ def write_inventories(
 ) -> None:
     """Replace the nodes' hardware rows; a NIC whose MAC another node owns is left with its owner.
 
+    An inventory that says nothing of disks leaves those that are known.
     A node that is not ``approved`` gets no MAC by naming it and loses none by leaving it out: its inventory is
     the word of a stranger, and the owner of a MAC has a say in who a machine is.
     """
@@ -58,8 +59,10 @@ def write_inventories(
         for node, found in inventories.items()
         for number, item in enumerate(_items(found.get("disks")))
     ]
+    told = [node for node, found in inventories.items() if "disks" in found]
     hardware = [_hardware(node, found) for node, found in inventories.items()]
-    tx.replace_parts(list(inventories), hardware, nics, disks)
+    tx.replace_parts(list(inventories), hardware, nics)
+    tx.replace_disks(told, disks)
     tx.put([facts_of(node, found, now) for node, found in inventories.items()])
 
 

@@ -89,6 +89,8 @@ class DeadlineSweep:
             log.warning("nobody looked for %.0f s: deadlines wait", now - self._looked_at)
             self._from = now + self.grace_s
         self._looked_at = now
+        # A clock that ran ahead and was set back must not leave everybody without a deadline for as long.
+        self._from = min(self._from, now + self.grace_s)
         if now >= self._from:
             self.tell([_passed(node, now) for node in self.store.overdue(now)])
 

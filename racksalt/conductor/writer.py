@@ -91,6 +91,7 @@ class Writer:
         self.batch, self.owner, self.lease_s, self.leased = batch, owner, lease_s, leased
         self._work: deque[_Work] = deque()
         self._results: deque[Result] = deque()
+        self._noted: set[str] = set()
         self._wake = threading.Event()
         self._look = False
         self._stopping = self._ended = False
@@ -112,8 +113,14 @@ class Writer:
             self._woken()
 
     def note(self, events: Sequence[Event]) -> None:
-        """Hand in events whose outcome nobody waits for."""
-        self._work.extend(_Work(event) for event in events)
+        """Hand in events whose outcome nobody waits for; one that waits here already is not taken twice.
+
+        Sweeps find the same again and again, also while nothing can be written.
+        """
+        for event in events:
+            if event.id not in self._noted:
+                self._noted.add(event.id)
+                self._work.append(_Work(event))
         self._woken()
 
     def finished(self, results: Sequence[Result]) -> None:
@@ -164,6 +171,7 @@ class Writer:
             self._look = False
             work = [self._work.popleft() for _ in range(min(len(self._work), self.batch))]
             for item in work:
+                self._noted.discard(item.event.id)
                 if item.future is not None and not item.future.set_running_or_notify_cancel():
                     # Nobody waits any more; the event happened all the same.
                     item.future = None
@@ -180,17 +188,20 @@ class Writer:
 
     def _commit(self, work: Sequence[_Work], results: Sequence[Result], inbox: int = 0) -> None:
         now, tasks, leased = self.clock(), [], self.leased
+        # Read before the lock is taken: files that take long must not keep others from writing.
+        rules = self.rules()
+        site = rules.site()
+        rules = replace(rules, site=lambda: site)
         room = min(self.batch, self.room())
         events = [item.event for item in work]
         told = [event for result in results for event in result.events]
         with self.store.write() as tx:
             taken = tx.inbox_take(inbox) if leased and inbox else []
             every = [*events, *told, *taken]
-            rules = self.rules()
             stages = erasing(tx, every, rules)
             outcomes = handle(tx, every, rules, now)
             certify(tx, every, outcomes, stages, self.seal)
-            _settle(tx, results, now)
+            _settle(tx, results, now, self.owner)
             if leased and room > 0:
                 tasks = _tasks(tx, tx.lease(self.owner, now, self.lease_s, room))
         for item, outcome in zip(work, outcomes, strict=False):
@@ -215,7 +226,9 @@ class Writer:
         if self._stopping:
             # Sweeps find it again, and effects are done again, by the next process.
             return
-        self._work.extendleft(reversed([item for item in work if item.future is None]))
+        kept = [item for item in work if item.future is None and item.event.id not in self._noted]
+        self._noted.update(item.event.id for item in kept)
+        self._work.extendleft(reversed(kept))
         self._results.extendleft(reversed(results))
         # A full disk does not mend in microseconds.
         self._wake.clear()
@@ -259,7 +272,7 @@ class Writer:
         return True
 
 
-def _settle(tx: Transaction, results: Sequence[Result], now: float) -> None:
+def _settle(tx: Transaction, results: Sequence[Result], now: float, owner: str) -> None:
     tx.effects_done([r.effect.id for r in results if r.again_after_s is None])
     tx.effects_again(
         [
@@ -272,7 +285,8 @@ def _settle(tx: Transaction, results: Sequence[Result], now: float) -> None:
             }
             for r in results
             if r.again_after_s is not None
-        ]
+        ],
+        owner,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from racksalt.model.errors import UnsoundMachineError
 from racksalt.model.node import BootEnvironment
@@ -24,7 +24,8 @@ CONDITION_KEYS = ("zone", "rack", "node", "vendor", "product")
 class Stage:
     """One unit of work. ``when`` maps a place or hardware attribute to the values for which the stage applies.
 
-    ``destructive`` stages write to disks. ``retries`` is how often a failed try is repeated before the node parks.
+    ``destructive`` stages write to disks; ``certified`` ones must tell what they erased, else they have failed.
+    ``retries`` is how often a failed try is repeated before the node parks.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Stage:
     deadline_s: int = 30 * MINUTE
     retries: int = 1
     destructive: bool = False
+    certified: bool = False
     meaning: str = ""
     when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -54,6 +56,9 @@ def _stage(
     )
 
 
+ERASES: Final = {"destructive": True, "certified": True}
+
+
 # fmt: off
 STAGES = (
     _stage(INVENTORY,   "live",      10 * MINUTE, "Reads what hardware there is.", retries=2),
@@ -65,8 +70,8 @@ STAGES = (
     _stage("partition", "installer", 10 * MINUTE, "Partitions the disks and makes filesystems.", destructive=True),
     _stage("image",     "installer", 30 * MINUTE, "Writes the operating system.", destructive=True),
     _stage("configure", "installer", 10 * MINUTE, "Names the system, sets up its network and its minion's proof."),
-    _stage("wipe",      "installer", 8 * HOUR, "Erases the system disks; sites add it to install.", destructive=True),
-    _stage("erase",     "live",       8 * HOUR,   "Erases every disk in the plan and reads back.", destructive=True),
+    _stage("wipe",      "installer", 8 * HOUR, "Erases the system disks; sites add it to install.", **ERASES),
+    _stage("erase",     "live",       8 * HOUR,   "Erases every disk in the plan and reads back.", **ERASES),
 )
 SEQUENCES = {
     "commission": ("inventory", "firmware", "bios", "raid", "burn_in", "security"),

@@ -65,6 +65,8 @@ GUARDS: dict[str, Guard] = {
 }
 
 SEQUENCED = tuple(s.name for s in STATES if s.sequence)
+PLANNED = tuple(name for name in SEQUENCED if name != "commissioning")
+"""States whose stages write to the disks that a person saw in the plan."""
 AWAITING_BOOT = ("enrolling", "booting")
 
 TRANSITIONS = (

@@ -28,7 +28,7 @@ from racksalt.store.engine import WRITE, open_engine
 from racksalt.store.failures import told
 from racksalt.store.migrate import migrate
 from racksalt.store.rows import NOUNS, PARTS, query, reader, values
-from racksalt.store.transaction import CONDUCTOR, Transaction
+from racksalt.store.transaction import AHEAD_S, CONDUCTOR, Transaction
 
 Noun = TypeVar("Noun")
 PLACES = (Zone, Rack, Network)
@@ -44,7 +44,8 @@ PULSES = {
 }
 DUE = (
     "SELECT EXISTS (SELECT 1 FROM inbox)"
-    " OR EXISTS (SELECT 1 FROM outbox WHERE not_before <= {} AND lease_owner IS NULL)"
+    " OR EXISTS (SELECT 1 FROM outbox WHERE not_before <= {0} AND lease_owner IS NULL)"
+    " OR EXISTS (SELECT 1 FROM outbox WHERE not_before > {0} AND lease_owner IS NULL)"
 )
 DUES = {"sqlite": DUE.format("?"), "postgresql": DUE.format("%s")}
 
@@ -169,7 +170,7 @@ class Store:
 
     def is_due(self, now: float) -> bool:
         """Return whether there is anything to take from the inbox or to do now."""
-        return bool(self._quick(DUES, (now,)))
+        return bool(self._quick(DUES, (now, now + AHEAD_S)))
 
     def proofs(self, nodes: Sequence[str]) -> dict[tuple[str, str], str]:
         """Return the enrolment proofs seen for these nodes, by (node, key hash)."""
@@ -194,7 +195,8 @@ class Store:
     def conductors(self, since: float) -> list[str]:
         """Return the names of the conductors that have said since then that they live."""
         name = t.marks.c.name
-        living = (name.startswith(CONDUCTOR), t.marks.c.value >= int(since))
+        said = t.marks.c.value.between(int(since), int(since + AHEAD_S))
+        living = (name.startswith(CONDUCTOR), said)
         with self.read() as connection:
             found = connection.execute(select(name).where(*living).order_by(name)).scalars()
             return [str(one)[len(CONDUCTOR) :] for one in found]

@@ -38,6 +38,9 @@ MOST_IDS = 10_000
 CONDUCTOR = "conductor/"
 """How the marks begin that say when a conductor was last alive."""
 
+AHEAD_S = 3600.0
+"""What is said to be further in the future than this was written by a clock that ran ahead: it counts as past."""
+
 PROOFS, PROOFS_S = 8, 3600.0
 """How many enrolment proofs of one node are kept, and for how long."""
 
@@ -223,13 +226,17 @@ class Transaction:
         nodes: Sequence[str],
         hardware: Sequence[Hardware],
         nics: Sequence[Nic],
-        disks: Sequence[Disk],
     ) -> None:
-        """Write all that inventory found of these nodes: hardware, NICs and disks."""
-        for table, parts in ((t.hardware, hardware), (t.nics, nics), (t.disks, disks)):
+        """Write what inventory found of these nodes, but for their disks."""
+        for table, parts in ((t.hardware, hardware), (t.nics, nics)):
             self.connection.execute(delete(table).where(table.c.node.in_(IDS)), {"ids": nodes})
             self.insert(table, [values(part) for part in parts])
         self.touch(nodes)
+
+    def replace_disks(self, nodes: Sequence[str], disks: Sequence[Disk]) -> None:
+        """Write all disks that inventory found of these nodes, whose parts are written in the same transaction."""
+        self.connection.execute(delete(t.disks).where(t.disks.c.node.in_(IDS)), {"ids": nodes})
+        self.insert(t.disks, [values(disk) for disk in disks])
 
     def insert(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
         """Insert rows; none is fine."""
@@ -288,14 +295,16 @@ class Transaction:
             older.c.node == OUT.node, older.c.lane == OUT.lane, older.c.id < OUT.id
         )
         free = OUT.lease_owner.is_(None)
-        if not self.connection.execute(
-            select(OUT.id).where(OUT.not_before <= now, free).limit(1)
-        ).first():
+        if not any(
+            self.connection.execute(select(OUT.id).where(when, free).limit(1)).first()
+            for when in (OUT.not_before <= now, OUT.not_before > now + AHEAD_S)
+        ):
             return []
         # The sum keeps databases from the index of what is due, by which they would sort all of a long backlog.
+        at = OUT.not_before + 0.0
         due = (
             select(t.outbox)
-            .where(and_(OUT.not_before + 0.0 <= now, free, first))
+            .where(and_(or_(at <= now, at > now + AHEAD_S), free, first))
             .order_by(OUT.id)
             .limit(limit)
         )
@@ -322,15 +331,13 @@ class Transaction:
         if held:
             mine = update(t.outbox).where(OUT.lease_owner == owner, OUT.id.in_(IDS))
             self.connection.execute(mine.values(lease_until=now + lease_s), {"ids": list(held)})
-        silent = (t.marks.c.name.startswith(CONDUCTOR), t.marks.c.value < int(now - silent_s))
-        self.connection.execute(delete(t.marks).where(*silent))
+        said = t.marks.c.value.between(int(now - silent_s), int(now + AHEAD_S))
+        self.connection.execute(delete(t.marks).where(t.marks.c.name.startswith(CONDUCTOR), ~said))
         living = select(func.substr(t.marks.c.name, len(CONDUCTOR) + 1)).where(
             t.marks.c.name.startswith(CONDUCTOR)
         )
-        orphaned = and_(
-            OUT.lease_owner.is_not(None),
-            or_(OUT.lease_until < now, OUT.lease_owner.not_in(living)),
-        )
+        lasts = OUT.lease_until.between(now, now + lease_s + AHEAD_S)
+        orphaned = and_(OUT.lease_owner.is_not(None), or_(~lasts, OUT.lease_owner.not_in(living)))
         freed = update(t.outbox).where(orphaned).values(lease_owner=None, lease_until=None)
         return self.connection.execute(freed).rowcount
 
@@ -344,23 +351,24 @@ class Transaction:
         """Add outbox rows."""
         self.insert(t.outbox, rows)
 
-    def void_effects(self, nodes: Sequence[str], lane: str) -> None:
-        """Delete what is pending for these nodes in a lane; a key to be revoked stays to be revoked."""
-        if nodes:
-            gone = delete(t.outbox).where(
-                OUT.node.in_(IDS), OUT.lane == lane, OUT.name != "revoke_key"
-            )
-            self.connection.execute(gone, {"ids": list(nodes)})
+    def void_effects(self, nodes: Sequence[str], names: Collection[str]) -> None:
+        """Delete the effects of these names that are pending for these nodes."""
+        gone = delete(t.outbox).where(OUT.node.in_(IDS), OUT.name.in_(sorted(names)))
+        self.connection.execute(gone, {"ids": list(nodes)})
 
     def effects_done(self, ids: Sequence[int]) -> None:
         """Delete effects that are done."""
         if ids:
             self.connection.execute(delete(t.outbox).where(OUT.id.in_(IDS)), {"ids": list(ids)})
 
-    def effects_again(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Put effects back: each row {id, not_before, progress, attempts, error}."""
+    def effects_again(self, rows: Sequence[dict[str, Any]], owner: str) -> None:
+        """Put effects back: each row {id, not_before, progress, attempts, error}.
+
+        What another conductor has leased since is its own: what it saw is newer.
+        """
         if rows:
-            again = update(t.outbox).where(OUT.id == bindparam("_id"))
+            mine = or_(OUT.lease_owner.is_(None), OUT.lease_owner == owner)
+            again = update(t.outbox).where(OUT.id == bindparam("_id"), mine)
             columns = ("not_before", "progress", "attempts", "error")
             again = again.values(
                 {c: bindparam(c) for c in columns} | {"lease_owner": None, "lease_until": None}

@@ -192,6 +192,6 @@ def test_a_machine_does_not_become_the_node_that_its_nic_once_named(site):
     node = kernel_values(ask(site, **named))["racksalt.node"]
     with site.store.write() as tx:
         nics = [Nic(id=f"{node}/new", node=node, name="a", mac="52:54:00:00:00:08")]
-        tx.replace_parts([node], [Hardware(node=node, serial="SN7")], nics, [])
+        tx.replace_parts([node], [Hardware(node=node, serial="SN7")], nics)
     assert is_hold(ask(site, STRANGER, **{**named, "serial": "SN9"}))
     assert "named after" in site.refusals(node)[0]

@@ -53,7 +53,7 @@ def _result(told=TOLD, name="stage_succeeded", jid="j1"):
         name=name,
         at=2000.0,
         source="jobs",
-        data={"jid": jid, "message": "", "erasure": erasure_of({"erasure": told})},
+        data={"jid": jid, "message": "", "erasure": erasure_of({"erasure": told or {}})},
     )
 
 
@@ -80,6 +80,16 @@ def test_a_finished_erasure_is_certified(store):
         key: DISK[key] for key in ("serial", "wwn", "bytes", "method")
     }
     assert check(found[0], SEAL) == ""
+
+
+@pytest.mark.parametrize("told", [None, {}, {"disks": []}, {"disks": ["sda"]}])
+def test_an_erasure_that_tells_nothing_is_a_failure(store, told):
+    """No node is released or retired without a certificate, whatever its live system or a site's state answers."""
+    assert _take(store, _result(told=told)) == []
+    entry = store.history("n1", limit=1)[0]
+    assert (entry.event, entry.to_state) == ("stage_failed", "retiring")
+    assert "nothing to certify" in entry.message
+    assert store.node("n1").stage_attempt == 1
 
 
 def test_it_belongs_to_the_journal_entry_that_moved_the_node(store):

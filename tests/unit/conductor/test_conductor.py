@@ -46,6 +46,20 @@ def conductor(store, world):
     found.stop()
 
 
+def test_who_waited_for_the_lock_declares_nobody_dead_who_waited_too(conductor, store):
+    """A commit of ten seconds keeps both from saying that they live; what the other holds is not taken from it."""
+    conductor.writer.owner = "me"
+    with store.write() as tx:
+        tx.beat("other", time.time() - 10, lease_s=60, silent_s=6)
+    conductor._beaten = time.monotonic() - 11
+    conductor._beat()
+    assert store.conductors(time.time() - 60) == ["me", "other"]
+    conductor._beat()
+    assert store.conductors(time.time() - 60) == ["me"], (
+        "the next look finds one that is dead indeed"
+    )
+
+
 def commission(conductor, names=NAMES):
     """Send nodes on their way."""
     conductor.handle([an_event("commission", name, "operator", at=time.time()) for name in names])

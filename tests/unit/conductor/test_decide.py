@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from racksalt.conductor.decide import decide
+from racksalt.conductor.decide import LANES, decide
 from racksalt.model.errors import IllegalEventError
 from racksalt.psm.table import ANSWER_S
 from tests.support.builders import NOW, a_boot, a_node, a_view, an_event, some_hardware, the_rules
@@ -17,7 +19,7 @@ def commissioning(**fields):
     """Return a node in the live environment whose inventory job runs."""
     given = {"approved": True, "boot": 1, "boot_environment": "live", "stage": "inventory"}
     given |= {"job": "j1", "job_since": NOW - 5, "deadline_at": NOW + 100}
-    return a_node(state="commissioning", **{**given, **fields})
+    return a_node(**{"state": "commissioning", **given, **fields})
 
 
 def decided(node, event, boots=(), rules=RULES, **more):
@@ -101,7 +103,7 @@ def test_the_goal_says_what_follows_commissioning(goal, state, environment, effe
     found = decision.node
     assert (found.state, found.boot_environment, found.job) == (state, environment, None)
     assert names(decision) == effects
-    assert decision.void == {"power", "agent"}
+    assert decision.void == set(LANES) - {"revoke_key"}
 
 
 def test_an_install_in_the_same_environment_needs_no_reboot():
@@ -270,7 +272,51 @@ def test_a_proven_key_redeems_its_boot():
     decision = decided(commissioning(job=None), event, [a_boot(), a_boot(generation=2)])
     assert [(b.generation, b.key_sha256, b.redeemed_at) for b in decision.boots] == [(1, "k", NOW)]
     assert decision.effects == (("accept_key", {"key_sha256": "k"}), ("ask_agent", {}))
-    assert decision.void == {"agent"}
+    assert decision.void == {"ask_agent", "check_agent"}
+
+
+def test_a_question_to_the_agent_takes_no_stage_from_it():
+    """Anybody can ask for a boot script with a MAC: a stage that waits for Salt is handed over all the same."""
+    boot = a_boot(redeemed_at=NOW - 9)
+    decision = decided(commissioning(), an_event("boot_requested", address="10.9.9.9"), [boot])
+    assert (names(decision), decision.node.job) == (["check_agent"], "j1")
+    assert "run_stage" not in decision.void
+    lost = decided(commissioning(), an_event("stage_lost", source="jobs", jid="j1"))
+    assert (names(lost), lost.node.job) == (["ask_agent"], None)
+    assert "run_stage" in lost.void, "its job is another one from now on"
+
+
+@pytest.mark.parametrize(
+    ("state", "stage", "recorded"),
+    [
+        ("commissioning", "burn_in", {"serial": "S", "disks": []}),
+        ("installing", "partition", {"serial": "S"}),
+        ("releasing", "erase", {"serial": "S"}),
+        ("retiring", "erase", {"serial": "S"}),
+    ],
+)
+def test_disks_that_are_written_by_a_plan_stay_those_of_the_plan(state, stage, recorded):
+    """A person saw them in the dry run: a disk that is plugged in later is not erased for being there."""
+    node = commissioning(state=state, stage=stage, job=None)
+    told = an_event("inventory_reported", inventory={"serial": "S", "disks": []})
+    assert decided(node, told, [a_boot()]).inventory == recorded
+
+
+def test_a_boots_token_lasts_as_long_as_its_stage_may_take():
+    """After an erasure of hours the installer still asks for the first boot's token; a short stage changes nothing."""
+    rules = the_rules(
+        sequences=RULES.sequences.extend(
+            {"sequences": {"install": [{"add": "wipe", "before": "partition"}]}}
+        )
+    )
+    boot = a_boot(environment="installer", redeemed_at=NOW - 9)
+    node = commissioning(state="installing", boot_environment="installer", job=None)
+    answered = an_event("agent_answered", source="jobs")
+    (longer,) = decided(replace(node, stage="wipe"), answered, [boot], rules).boots
+    assert longer == replace(boot, expires_at=NOW + 8 * 3600)
+    assert decided(replace(node, stage="configure"), answered, [boot], rules).boots == ()
+    local = replace(boot, expires_at=boot.issued_at)
+    assert decided(replace(node, stage="wipe"), answered, [local], rules).boots == ()
 
 
 def test_an_agent_whose_key_was_accepted_answers_soon_or_is_started_anew():

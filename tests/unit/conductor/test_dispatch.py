@@ -10,7 +10,7 @@ from racksalt.conductor import dispatch
 from racksalt.conductor.dispatch import MOST_HELD, STALE_S, Dispatcher
 from racksalt.conductor.writer import Result
 from racksalt.model.errors import AgentUnreachableError
-from tests.support.builders import a_node, a_task
+from tests.support.builders import a_node, a_task, an_effect
 from tests.support.fakes import FakeWorld, wait_for
 
 
@@ -43,6 +43,11 @@ class Effects:
         """Let everything go."""
         for name in dispatch.EFFECTS:
             self.gate(name).set()
+
+
+def of(node, name):
+    """Return a task of a node: its effect and its row."""
+    return a_task(an_effect(name, node), a_node(node, boot=1))
 
 
 @pytest.fixture
@@ -80,8 +85,8 @@ def test_one_node_and_lane_is_never_worked_on_twice_at_once(dispatcher, effects)
 
 def test_slow_bmcs_never_hold_up_agents(dispatcher, effects):
     """All workers of the power lane are stuck, and stages start all the same."""
-    dispatcher.leased([a_task(name="power_off", node=a_node(f"n{n}", boot=1)) for n in range(9)])
-    wait_for(lambda: effects.running)
+    dispatcher.leased([of(f"n{n}", "power_off") for n in range(9)])
+    wait_for(lambda: len(effects.running) == 4)
     effects.gate("ask_agent").set()
     dispatcher.leased([a_task(name="ask_agent")])
     wait_for(lambda: dispatcher.results)
@@ -152,13 +157,11 @@ def test_what_became_void_in_the_queue_is_not_done(effects):
     results, world = [], FakeWorld()
     wanted = set()
     found = Dispatcher(world.ports, 1, results.extend, lambda ids: wanted & set(ids))
-    first, void, kept = (
-        a_task(name="power_off", node=a_node(n, boot=1)) for n in ("n1", "n2", "n3")
-    )
+    first, void, kept = (of(node, "power_off") for node in ("n1", "n2", "n3"))
     wanted |= {kept.effect.id}
     found.leased([first])
     wait_for(lambda: effects.running)
-    found.leased([void_of(void, "n2"), void_of(kept, "n3")])
+    found.leased([void, kept])
     world.clock.pass_(STALE_S + 1)
     effects.open()
     wait_for(lambda: len(effects.done) == 2)
@@ -167,11 +170,32 @@ def test_what_became_void_in_the_queue_is_not_done(effects):
     assert found.room() == MOST_HELD
 
 
-def void_of(task, node):
-    """Return the task as one of another node."""
-    from dataclasses import replace
+def test_a_wish_that_waited_for_an_older_one_is_looked_up_before_it_is_done(effects):
+    """Power cycle, off, on: while the BMC is busy with the first, the third took the second's place."""
+    results, world, wanted = [], FakeWorld(), set()
+    found = Dispatcher(world.ports, 1, results.extend, lambda ids: wanted & set(ids))
+    cycle, off, on = (a_task(name=name) for name in ("power_cycle", "power_off", "power_on"))
+    found.leased([cycle])
+    wait_for(lambda: effects.running)
+    found.leased([off])
+    world.clock.pass_(STALE_S + 1)
+    wanted |= {on.effect.id}
+    found.leased([on])
+    effects.open()
+    wait_for(lambda: len(effects.done) == 2)
+    found.stop()
+    assert [name for _, name in effects.done] == ["power_cycle", "power_on"]
+    assert found.room() == MOST_HELD
 
-    return replace(task, effect=replace(task.effect, node=node))
+
+def test_dead_bmcs_never_hold_up_keys(dispatcher, effects):
+    """All workers of power are stuck, and a healthy node's proven key is accepted all the same."""
+    dispatcher.leased([of(f"n{n}", "power_off") for n in range(9)])
+    wait_for(lambda: len(effects.running) == 4)
+    effects.gate("accept_key").set()
+    dispatcher.leased([of("n77", "accept_key")])
+    wait_for(lambda: dispatcher.results)
+    assert [name for _, name in effects.done] == ["accept_key"]
 
 
 def test_a_stopped_dispatcher_begins_nothing(dispatcher, effects):

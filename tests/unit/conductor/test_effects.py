@@ -181,7 +181,7 @@ def test_an_open_breaker_says_when_to_come_back(world):
 def test_a_bmc_that_says_no_parks_the_node(world):
     """Wrong credentials do not mend by waiting: the node learns it at once."""
     world.power.of("n1").error = BmcRefusedError("wrong password")
-    result = perform(world, a_task())
+    result = perform(world, a_task(node=a_node(boot=1, deadline_at=NOW + 60)))
     (event,) = result.events
     assert (result.again_after_s, event.name, event.data["message"]) == (
         None,
@@ -192,9 +192,23 @@ def test_a_bmc_that_says_no_parks_the_node(world):
 
 def test_a_node_without_a_bmc_is_a_case_for_a_person(world):
     """The message says what to do."""
-    (event,) = perform(world, a_task(bmc=False)).events
+    node = a_node(boot=1, deadline_at=NOW + 60)
+    (event,) = perform(world, a_task(bmc=False, node=node)).events
     assert event.name == "effect_failed"
     assert "has no BMC" in event.data["message"]
+
+
+@pytest.mark.parametrize("why", ["wrong password", "has no BMC"])
+def test_a_node_at_rest_has_it_noted_why_its_power_did_not_change(world, why):
+    """It accepts no failure of an effect, and stays; whoever asked for the power finds the reason in its history."""
+    if why == "wrong password":
+        world.power.of("n1").error = BmcRefusedError(why)
+    task = a_task(
+        name="power_off", node=a_node(state="retired"), bmc=None if "word" in why else False
+    )
+    result = perform(world, task)
+    assert result.again_after_s is None
+    assert why in result.events[0].data["noted"]
 
 
 def test_backoff_grows_to_half_a_minute():

@@ -66,7 +66,10 @@ def test_a_booted_node_gets_in(site, check):
     seen(site, good())
     (event,) = check.events([pending()])
     assert (event.name, event.node, event.source) == ("key_proven", "n1", "keys")
-    assert event.data == {"key_sha256": key_sha256(KEY), "generation": 2, "environment": "live"}
+    proof_of = {"key_sha256": key_sha256(KEY), "generation": 2, "environment": "live"}
+    assert event.data == {"boot": 2, **proof_of}, (
+        "a node that is on another boot by then takes no old key"
+    )
 
 
 def test_line_ends_do_not_matter(site, check):

@@ -136,7 +136,8 @@ def test_what_is_planned_is_what_happens(sqlite_store, state, command, goal, add
 def well(node):
     """Return what happens next to a node when all goes well; None when it is at rest."""
     if node.job:
-        return an_event("stage_succeeded", source="jobs", jid=node.job)
+        erasure = {"disks": [{"name": "sda"}]} if node.stage == "erase" else None
+        return an_event("stage_succeeded", source="jobs", jid=node.job, erasure=erasure)
     if node.deadline_at is None:
         return None
     return an_event("agent_answered", source="jobs")

@@ -55,6 +55,19 @@ def test_passed_deadlines_are_told_with_what_they_belong_to(sqlite_store, world)
     assert found[0].id == found[1].id
 
 
+def test_a_clock_that_ran_ahead_for_a_moment_suspends_no_deadline(sqlite_store, world, told):
+    """Set right again, deadlines wait for the usual grace, not for as long as it was ahead."""
+    fill(sqlite_store, a_node("n1", deadline_at=NOW + 50))
+    sweep = DeadlineSweep(sqlite_store, world.ports, tell(told), 30)
+    for step in (31, 86_400, 5, -86_400, 15, 10):
+        world.clock.pass_(step)
+        sweep()
+    assert told == []
+    world.clock.pass_(10)
+    sweep()
+    assert told == [("n1", "deadline_passed")]
+
+
 def test_after_a_sleep_the_world_is_looked_at_first(sqlite_store, world, told):
     """A machine that was paused holds no deadline against anybody before results had time to come in."""
     fill(sqlite_store, a_node("n1", deadline_at=NOW + 50))

@@ -118,6 +118,31 @@ def test_a_full_disk_is_told_and_results_are_kept(writer):
     assert broken.store.count("outbox") == 0
 
 
+def test_what_cannot_be_written_waits_once_however_often_it_is_found(writer):
+    """Sweeps find the same every second: a night with a full disk must not fill the memory, too."""
+    broken = writer.store = Broken(writer.store)
+    for _ in range(50):
+        writer.note([noted("n1", event_id="a"), noted("n1", event_id="b")])
+        tried = broken.tries
+        wait_for(lambda tried=tried: broken.tries > tried or len(writer._work) <= 2)
+    wait_for(lambda: broken.tries > 1, what="tries")
+    assert len(writer._work) <= 2
+    broken.full = False
+    wait_for(lambda: broken.store.head() == 2, what="both of them")
+    writer.note([noted("n1", event_id="a")])
+    wait_for(lambda: broken.store.head() == 3 or not writer._work, what="the same once more")
+    assert [e.event_id for e in broken.store.journal()] == ["a", "b"]
+
+
+def test_the_sites_files_are_read_before_the_lock_is_taken(writer):
+    """A slow disk with the site's files keeps nobody else from writing."""
+    order, rules, write = [], writer.rules, writer.store.write
+    writer.rules = lambda: order.append("rules") or rules()
+    writer.store.write = lambda: order.append("lock") or write()
+    writer.put(noted("n1")).result(10)
+    assert set(zip(order[::2], order[1::2], strict=False)) == {("rules", "lock")}
+
+
 def outbox_row(number, node="n1"):
     """Return an outbox row that is due."""
     given = {

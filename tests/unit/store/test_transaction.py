@@ -102,7 +102,7 @@ def test_what_is_put_back_is_free_with_its_progress(store):
     lease(store)
     row = {"id": 1, "not_before": NOW + 2, "progress": {"a": 1}, "attempts": 1, "error": "why"}
     with store.write() as tx:
-        tx.effects_again([row])
+        tx.effects_again([row], "a")
     (pending,) = store.pending_effects("n1")
     assert (pending["attempts"], pending["error"]) == (1, "why")
     with store.write() as tx:
@@ -110,8 +110,37 @@ def test_what_is_put_back_is_free_with_its_progress(store):
     assert found.progress == {"a": 1}
 
 
-def test_voiding_a_lane_keeps_a_key_to_be_revoked(store):
-    """Whatever happens to a node, an old key does not stay accepted."""
+def test_what_another_has_leased_since_is_not_put_back(store):
+    """Its conductor saw more: progress and lease stay, though the first comes back late with its own."""
+    add(store, effect(1))
+    lease(store, "a")
+    with store.write() as tx:
+        tx.beat("b", NOW + LEASE + 1, lease_s=LEASE, silent_s=6)
+    lease(store, "b", NOW + LEASE + 1)
+    row = {"id": 1, "not_before": NOW, "progress": {"late": 1}, "attempts": 7, "error": "why"}
+    with store.write() as tx:
+        tx.effects_again([row], "a")
+    (pending,) = store.pending_effects("n1")
+    assert (pending["attempts"], pending["error"]) == (0, None)
+    assert lease(store, "c", NOW + LEASE + 2) == []
+
+
+def test_a_clock_that_ran_ahead_leaves_nothing_behind(store):
+    """An effect put off by a day, a lease of a day and the mark of one who died then: all count as past."""
+    day = NOW + 86_400
+    add(store, effect(1, not_before=day), effect(2, node="n2"))
+    with store.write() as tx:
+        tx.beat("dead", day, lease_s=LEASE, silent_s=6)
+        tx.lease("dead", day, LEASE, 1)
+    assert store.is_due(NOW)
+    with store.write() as tx:
+        tx.beat("alive", NOW, lease_s=LEASE, silent_s=6)
+    assert store.conductors(NOW - 6) == ["alive"]
+    assert lease(store, "alive") == [1, 2]
+
+
+def test_only_effects_of_these_names_are_voided(store):
+    """Whatever happens to a node, an old key does not stay accepted, and other nodes keep theirs."""
     add(
         store,
         effect(1, name="revoke_key"),
@@ -120,7 +149,7 @@ def test_voiding_a_lane_keeps_a_key_to_be_revoked(store):
         effect(4, node="n2"),
     )
     with store.write() as tx:
-        tx.void_effects(["n1"], "power")
+        tx.void_effects(["n1"], {"power_cycle"})
     assert [row["name"] for row in store.pending_effects("n1")] == ["revoke_key", "run_stage"]
     assert len(store.pending_effects("n2")) == 1
 
@@ -214,8 +243,8 @@ def test_parts_are_replaced_as_a_whole(store):
     nics = [Nic(id=f"n1/{m}", node="n1", name=m, mac=m) for m in ("m1", "m2")]
     with store.write() as tx:
         tx.add_nodes([a_node()])
-        tx.replace_parts(["n1"], [Hardware(node="n1", serial="A")], nics, [])
-        tx.replace_parts(["n1"], [Hardware(node="n1", serial="B")], nics[1:], [])
+        tx.replace_parts(["n1"], [Hardware(node="n1", serial="A")], nics)
+        tx.replace_parts(["n1"], [Hardware(node="n1", serial="B")], nics[1:])
     assert [nic.mac for nic in store.parts(Nic, "n1")] == ["m2"]
     assert store.parts(Hardware, "n1")[0].serial == "B"
 
