@@ -117,7 +117,7 @@ class Catalogue:
     def draft(self, image: str) -> Path:
         """Return a new hidden folder, on the same file system, to put a version's files into."""
         place = self.folder / image
-        place.mkdir(parents=True, exist_ok=True, mode=0o755)
+        _make(place)
         for old in place.glob(".draft-*"):
             shutil.rmtree(old)
         made = place / f".draft-{secrets.token_hex(4)}"
@@ -161,7 +161,8 @@ class Catalogue:
         shutil.rmtree(hidden)
 
     def write_key(self, key: Key) -> None:
-        """Put the public key beside the images."""
+        """Put the public key beside the images, also before there is one."""
+        _make(self.folder)
         pem = key.public().pem
         path = self.folder / PUBLIC
         if not path.is_file() or path.read_bytes() != pem:
@@ -192,6 +193,13 @@ class Catalogue:
         if (found.name, found.version) != (expected, folder.name):
             wrong.append(f"the manifest is that of {found.name} {found.version}")
         return wrong + manifests.problems(folder, found)
+
+
+def _make(folder: Path) -> None:
+    """Make a folder, and what is missing above it, readable for the services, whatever the umask of who builds."""
+    for path in reversed([it for it in (folder, *folder.parents) if not it.exists()]):
+        path.mkdir(exist_ok=True)
+        path.chmod(0o755)
 
 
 def _point(link: Path, target: str) -> None:

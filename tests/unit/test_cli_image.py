@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import stat
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -72,6 +76,19 @@ def test_the_public_key_is_shown_and_the_private_one_never(run):
     assert first["public_key"].startswith("-----BEGIN PUBLIC KEY")
     assert json.loads(run("key", "--json")) == first
     assert "PRIVATE" not in run("key")
+
+
+def test_the_key_can_be_shown_before_the_first_build(run):
+    """The folder of images is made for it, and any user may read it, whatever the umask of who asks."""
+    shutil.rmtree(run.shelf.folder)
+    umask = os.umask(0o077)
+    try:
+        told = json.loads(run("key", "--json"))
+    finally:
+        os.umask(umask)
+    assert Path(told["file"]).read_text() == told["public_key"]
+    assert stat.S_IMODE(run.shelf.folder.stat().st_mode) == 0o755
+    assert stat.S_IMODE(Path(told["file"]).stat().st_mode) == 0o644
 
 
 def test_a_build_can_be_looked_at_before(run, tmp_path):
