@@ -1,7 +1,7 @@
 """The main path: a batch of events becomes one transaction. Journal, step, outbox: all of it or nothing.
 
-An event that was handled before is answered from the journal. An event that the node's state does not accept is
-journalled as refused and changes nothing.
+An event that was handled before has no second effect. An event that the node's state does not accept is journalled
+(as refused, if a person sent it) and changes nothing.
 """
 
 from __future__ import annotations
