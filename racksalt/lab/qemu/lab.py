@@ -1,8 +1,8 @@
 """``racksalt lab qemu``: a rack of QEMU machines from power-on to ready, and then yours to play with.
 
 It needs root for its network namespace and images that `racksalt image build` has made. It ends with Ctrl-C, and
-leaves no process, no network and no disk, also when it is killed: what a dead lab left below the temporary folder is
-removed by the next one.
+leaves no process and no network, also when it is killed. Its folder goes too, unless it failed: then logs and consoles
+are worth a look. What a lab left below the temporary folder is removed by the next one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -44,7 +44,10 @@ def run(
     exit_when_done: bool = False,
     timeout_s: float = 3600.0,
 ) -> int:
-    """Bring ``nodes`` QEMU machines to ready; return 0 if all got there. Stays until Ctrl-C unless told otherwise."""
+    """Bring ``nodes`` QEMU machines to ready; return 0 if all got there, 1 otherwise.
+
+    Stays until Ctrl-C once all are settled, ready or not, unless told to exit; Ctrl-C before that is 1.
+    """
     if not 1 <= nodes <= MOST:
         raise InvalidInputError(
             f"a QEMU lab of {nodes} machines", f"1 to {MOST}: each takes 1.3 GiB"
@@ -80,21 +83,24 @@ def _run(
         rack.start("--accel", chosen)
         app = rack.open()
         try:
-            settled = follow(app, rack, timeout_s)
+            parked = follow(app, rack, timeout_s)
             _introduce(rack)
-            while not exit_when_done and settled:
-                time.sleep(PAUSE_S)
+            _complain(parked)
+            if not exit_when_done:
+                return _stay(rack, parked)
         finally:
             app.close()
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # from here on only the clean-up counts
         rack.stop()
-    return 0 if settled else 1
+    if parked:
+        raise LabError(f"{len(parked)} of {nodes} machines are not ready: {', '.join(parked)}")
+    return 0
 
 
-def follow(app: App, rack: QemuRack, timeout_s: float) -> bool:
-    """Say each move of each node until all are settled; return whether all are ready. Raises LabError."""
+def follow(app: App, rack: QemuRack, timeout_s: float) -> dict[str, str]:
+    """Say each move of each node until all are settled; return those in problem, and why. Raises LabError."""
     began = time.monotonic()
     seen: dict[str, tuple[str, str]] = {}
     while time.monotonic() - began < timeout_s:
@@ -106,10 +112,29 @@ def follow(app: App, rack: QemuRack, timeout_s: float) -> bool:
                 after = time.monotonic() - began
                 say(f"{after:7.1f} s  {node['id']:<6} {now[0]:<14} {now[1]}".rstrip())
         if found and all(node["state"] in _SETTLED for node in found):
-            return set(states_of(app).values()) == {"ready"}
+            parked = [node["id"] for node in found if node["state"] != "ready"]
+            return {name: app.operations.why(name)["reason"] or "no reason" for name in parked}
         rack.check()
         time.sleep(PAUSE_S)
     raise LabError(f"not settled after {timeout_s:.0f} s: {states_of(app)}")
+
+
+def _stay(rack: QemuRack, parked: Mapping[str, str]) -> int:
+    """Stay up until Ctrl-C, which is a good end if no machine was in problem. Raises LabError when a part dies."""
+    say("\nCtrl-C ends it.")
+    try:
+        while True:
+            rack.check()
+            time.sleep(PAUSE_S)
+    except KeyboardInterrupt:
+        say("\nstopping")
+    return 1 if parked else 0
+
+
+def _complain(parked: Mapping[str, str]) -> None:
+    """Say which machines did not get there, and why."""
+    for name, reason in parked.items():
+        say(f"in problem: {name}: {reason}")
 
 
 def _introduce(rack: QemuRack) -> None:
@@ -127,7 +152,7 @@ def _introduce(rack: QemuRack) -> None:
 
 @contextlib.contextmanager
 def folder() -> Iterator[Path]:
-    """Give a folder for one lab, removed at its end; removes those of labs that died first.
+    """Give a folder for one lab, removed at its end unless the lab failed; removes those of earlier labs first.
 
     Each lab holds a lock on its own folder's ``lock`` as long as it lives, however it ends: a folder of ours whose
     lock can be had belongs to nobody.
@@ -136,14 +161,21 @@ def folder() -> Iterator[Path]:
     root = Path(tempfile.mkdtemp(prefix=PREFIX))
     with (root / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        failed = False
         try:
             yield root
+        except Exception:
+            failed = True
+            raise
         finally:
-            shutil.rmtree(root, ignore_errors=True)
+            if failed:
+                say(f"logs and consoles are kept in {root} until the next lab")
+            else:
+                shutil.rmtree(root, ignore_errors=True)
 
 
 def remove_dead(parent: Path) -> list[Path]:
-    """Remove the folders of labs that are no more and return which these were."""
+    """Remove the folders of labs that are no more, killed or failed, and return which these were."""
     found = []
     for lock in parent.glob(f"{PREFIX}*/lock"):
         if lock.stat().st_uid != os.geteuid() or lock.parent.is_symlink():
