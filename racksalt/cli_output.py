@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+INDENT: Final = " " * 18
+NARROWEST: Final = 60
 STYLES = {"ready": "green", "problem": "bold red"}
 
 
@@ -83,20 +88,24 @@ def print_why(answer: dict[str, Any]) -> None:
 
 
 def print_history(entries: Sequence[dict[str, Any]]) -> None:
-    """Print journal entries, newest first."""
-    table = Table("seq", "ago", "kind", "event", "from", "to", "stage", "who", "message")
+    """Print journal entries, newest first: a line for what happened, and below it what was said of it."""
     for e in entries:
-        row = (
-            e["kind"],
-            e["event"],
-            e["from_state"],
-            e["to_state"],
-            e["stage"],
-            e["actor"] or e["source"],
-            e["message"],
-        )
-        table.add_row(str(e["seq"]), ago(e["at"]), *map(_cell, row))
-    Console().print(table)
+        moved = e["from_state"] != e["to_state"]
+        where = f"{e['from_state']} -> {e['to_state']}" if moved else e["to_state"]
+        stage = f" [{e['stage']}]" if e["stage"] else ""
+        kind = "" if e["kind"] == "transition" else f" ({e['kind']})"
+        head = f"{e['seq']:>6}  {ago(e['at']):>8}  {e['event']}{kind}  {where}{stage}  by {e['actor'] or e['source']}"
+        typer.echo(clean(head))
+        if e["message"]:
+            typer.echo(_indented(clean(e["message"])))
+
+
+def _indented(text: str) -> str:
+    """Return a text below its line: wrapped for a terminal, in one piece for a program that looks for words."""
+    if not sys.stdout.isatty():
+        return f"{INDENT}{text}"
+    width = max(shutil.get_terminal_size().columns, NARROWEST)
+    return textwrap.fill(text, width, initial_indent=INDENT, subsequent_indent=INDENT)
 
 
 def print_run(answer: dict[str, Any]) -> None:

@@ -116,3 +116,35 @@ def test_what_a_node_says_moves_no_cursor_and_breaks_no_table(capsys, printed):
     shown = "".join(capsys.readouterr())
     assert "sda" in shown
     assert not {"\x1b", "\x07"} & set(shown)
+
+
+ENTRY = {
+    "seq": 29,
+    "at": 0.0,
+    "kind": "transition",
+    "event": "stage_failed",
+    "from_state": "retiring",
+    "to_state": "problem",
+    "stage": "erase",
+    "actor": "",
+    "source": "jobs",
+    "message": "erase: nothing was erased: sdq (serial S-7) is in the plan and not in the machine",
+}
+
+
+def test_a_history_keeps_every_word_in_a_narrow_terminal(capsys, monkeypatch):
+    """What happened is a line, what was said of it is below; nothing is cut off."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    cli_output.print_history([ENTRY, {**ENTRY, "kind": "noted", "to_state": "retiring"}])
+    lines = capsys.readouterr().out.splitlines()
+    assert "stage_failed  retiring -> problem [erase]  by jobs" in lines[0]
+    assert "stage_failed (noted)  retiring [erase]  by jobs" in lines[3]
+    assert " ".join("".join(lines[1:3]).split()) == ENTRY["message"]
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_history_that_a_program_reads_has_each_message_in_one_piece(capsys):
+    """`grep` finds words that stand beside one another."""
+    cli_output.print_history([ENTRY])
+    assert capsys.readouterr().out.splitlines()[1].strip() == ENTRY["message"]
