@@ -108,11 +108,11 @@ def burned_in(name, load=None, **more):
     return {**_ret(name, not bad, comment), "data": {"burn_in": results}}
 
 
-def secure(name, require=(), allowed=None):
+def secure(name, checks=(), allowed=None):
     """
     The node is safe in these respects; findings in others are told.
 
-    require
+    checks
         any of ``secure_boot``, ``bmc_password``, ``foreign_disks`` and ``firmware``; what cannot be
         read counts as not safe
 
@@ -123,7 +123,7 @@ def secure(name, require=(), allowed=None):
 
         security:
           racksalt_hardware.secure:
-            - require: [secure_boot, foreign_disks, firmware]
+            - checks: [secure_boot, foreign_disks, firmware]
             - allowed: {bios: [1.2.0, 1.3.0]}
     """
     found = __salt__["racksalt_hardware.security"]()
@@ -136,7 +136,7 @@ def secure(name, require=(), allowed=None):
     }
     told = [f"{check}: {_WORDS[safe[check]]}" for check in sorted(safe)]
     told += [f"foreign data: {one}" for one in foreign or ()] + _unexpected(allowed)
-    return _ret(name, all(safe.get(check) is True for check in require), ", ".join(told))
+    return _ret(name, all(safe.get(check) is True for check in checks), ", ".join(told))
 
 
 def _unexpected(allowed):

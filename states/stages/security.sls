@@ -2,5 +2,5 @@
 {% set want = salt["pillar.get"]("racksalt:stages:security", {}) %}
 security:
   racksalt_hardware.secure:
-    - require: {{ want.get("require", []) | json }}
+    - checks: {{ want.get("require", []) | json }}
     - allowed: {{ want.get("allowed", {}) | json }}

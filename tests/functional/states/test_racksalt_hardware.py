@@ -90,7 +90,7 @@ def test_a_failing_disk_fails_burn_in_by_name_and_serial(node, test):
 def test_safety_that_is_required_must_be_known_and_true(node, known, require, result):
     """Unknown is not safe, where it is required; all findings are told in any case."""
     node.describe(**known)
-    ret = node.states.racksalt_hardware.secure(name="s", require=require)
+    ret = node.states.racksalt_hardware.secure(name="s", checks=require)
     assert ret.result is result
     assert "secure_boot" in ret.comment
     assert "bmc_password" in ret.comment
@@ -122,10 +122,10 @@ def test_unexpected_firmware_and_foreign_disks_are_told_and_refused_where_requir
     assert "unexpected firmware: bios 6.6.6" in told.comment
     assert "foreign data: sdb: ext4 backup" in told.comment
     for check in ("firmware", "foreign_disks"):
-        ret = node.states.racksalt_hardware.secure(name="s", allowed=allowed, require=[check])
+        ret = node.states.racksalt_hardware.secure(name="s", allowed=allowed, checks=[check])
         assert ret.result is False
     node.describe(bios_version="2.1", foreign_disks=[])
     ret = node.states.racksalt_hardware.secure(
-        name="s", allowed=allowed, require=["firmware", "foreign_disks"]
+        name="s", allowed=allowed, checks=["firmware", "foreign_disks"]
     )
     assert ret.result is True
