@@ -37,8 +37,9 @@ HTTP_LOADERS: tuple[tuple[str, tuple[int, ...], str], ...] = (
     ("http-arm64", (19,), "arm64/ipxe.efi"),
 )
 """The same for firmware that boots over HTTP."""
-HTTP_CLASS_V6 = "00:00:01:57:00:0a:" + ":".join(f"{byte:02x}" for byte in b"HTTPClient")
-"""DHCPv6's vendor class (RFC 8415 section 21.16) under the enterprise number that UEFI's firmware uses."""
+HTTP_CLASS_V6 = "UE,HTTPClient"
+"""DHCPv6's vendor class (RFC 8415 section 21.16) as dnsmasq writes it: each text after its length in two bytes. So the
+first length and text stand for the enterprise number, which UEFI's firmware does not look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +280,8 @@ def _tftp_v6(wanted: Wanted, links: Sequence[Link]) -> Iterator[str]:
 def _matches(tag: str, arches: Iterable[int]) -> Iterator[str]:
     for arch in arches:
         yield f"dhcp-match=set:{tag},option:client-arch,{arch}"
-        yield f"dhcp-match=set:{tag},option6:61,{arch}"
+        # In hexadecimal: a plain number is one byte, which any byte of the option matches.
+        yield f"dhcp-match=set:{tag},option6:61,{arch >> 8:02x}:{arch & 255:02x}"
 
 
 def _bracketed(held: Held) -> str:

@@ -34,6 +34,14 @@ PRIVATE = (
 )
 STRANGER = "racksalt-stranger"
 IPXE = "racksalt-ipxe"
+HTTP_ECHO_V6 = {
+    "code": 16,
+    "csv-format": False,
+    "always-send": True,
+    "data": "00000157000a" + b"HTTPClient".hex(),
+}
+"""UEFI 2.10 section 24.7: the firmware takes only offers that echo its class (RFC 8415 section 21.16), here under the
+enterprise number that UEFI's firmware uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +129,7 @@ def config(
         "reservations-in-subnet": True,
         "reservations-out-of-pool": True,
         "valid-lifetime": long,
-        "client-classes": [
-            {"name": STRANGER, "test": "member('UNKNOWN')", "valid-lifetime": short}
-        ],
+        "client-classes": [_stranger(family, short)],
         "loggers": [
             {
                 "name": f"kea-dhcp{family}",
@@ -135,7 +141,7 @@ def config(
     found.update(
         _family_4(wanted, settings, links) if family == 4 else _family_6(wanted, settings, links)
     )
-    found["client-classes"] += _classes_6(settings) if family == 6 else _classes_4(settings)
+    found["client-classes"] += _boot_classes(family, wanted, settings, links)
     return {f"Dhcp{family}": found}
 
 
@@ -146,7 +152,6 @@ def socket_of(folder: str, family: int) -> str:
 
 def _family_4(wanted: Wanted, settings: Settings, links: Sequence[Link]) -> dict[str, Any]:
     ids = subnet_ids(wanted.networks)
-    url = settings.boot_api.url
     return {
         "authoritative": True,
         # One machine shows itself under several client ids on its way: firmware, iPXE, installer, system.
@@ -155,14 +160,12 @@ def _family_4(wanted: Wanted, settings: Settings, links: Sequence[Link]) -> dict
             {"name": name, "code": code, "space": "dhcp4", "type": "string"}
             for code, name in PRIVATE
         ],
-        "option-data": [
-            {"name": "racksalt-url", "data": url.replace(",", r"\,"), "always-send": True}
-        ],
         "subnet4": [
             {
                 **_subnet(network, network.cidr_v4, ids),
                 "option-data": _options_4(network, settings, links),
-                **_next_server(network, links),
+                **(_next_server(network, links) if _boots(network) else {}),
+                **_required(_classes_4(settings) if _boots(network) else []),
             }
             for network in wanted.networks
             if network.cidr_v4
@@ -185,6 +188,7 @@ def _family_6(wanted: Wanted, settings: Settings, links: Sequence[Link]) -> dict
                     *_some("domain-search", network.domain),
                     *_some("dns-servers", ", ".join(servers)),
                 ],
+                **_required(_classes_6(network, settings, links) if _boots(network) else []),
             }
             for network in wanted.networks
             if network.cidr_v6
@@ -218,7 +222,17 @@ def _options_4(network: Network, settings: Settings, links: Sequence[Link]) -> l
         *_some("domain-name", network.domain),
         *_some("domain-name-servers", ", ".join(servers)),
         *_some("interface-mtu", str(network.mtu)),
+        *(_url(settings) if _boots(network) else ()),
     ]
+
+
+def _url(settings: Settings) -> list[dict[str, Any]]:
+    data = settings.boot_api.url.replace(",", r"\,")
+    return [{"name": "racksalt-url", "data": data, "always-send": True}]
+
+
+def _boots(network: Network) -> bool:
+    return network.purpose == "provisioning"
 
 
 def _next_server(network: Network, links: Sequence[Link]) -> dict[str, str]:
@@ -233,48 +247,85 @@ def _own_v4(network: Network, links: Sequence[Link]) -> str | None:
     return str((inside or own)[0]) if own else None
 
 
+def _own_v6(network: Network, links: Sequence[Link]) -> str | None:
+    """Return our address in a network; behind a relay none."""
+    own = [ip_interface(one).ip for link in links for one in link.addresses if ":" in one]
+    inside = [one for one in own if network.cidr_v6 and one in ip_network(network.cidr_v6)]
+    return str(inside[0]) if inside else None
+
+
 def _some(name: str, data: str | None) -> list[dict[str, Any]]:
     return [{"name": name, "data": data}] if data else []
 
 
+def _stranger(family: int, lease_s: int) -> dict[str, Any]:
+    """Return the class of machines without a reservation; clients drop an address that is preferred beyond its life."""
+    preferred = {"preferred-lifetime": lease_s} if family == 6 else {}
+    known = {"name": STRANGER, "test": "member('UNKNOWN')", "valid-lifetime": lease_s}
+    return {**known, **preferred}
+
+
+def _boot_classes(
+    family: int, wanted: Wanted, settings: Settings, links: Sequence[Link]
+) -> list[dict[str, Any]]:
+    """Return the classes that boot; each holds only where a subnet asks for it (``only-if-required``)."""
+    found: dict[str, dict[str, Any]] = {}
+    for network in filter(_boots, wanted.networks):
+        classes = _classes_4(settings) if family == 4 else _classes_6(network, settings, links)
+        found |= {one["name"]: {**one, "only-if-required": True} for one in classes}
+    return list(found.values())
+
+
+def _required(classes: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return a subnet's demand for classes, in the order in which they are looked at."""
+    return {"require-client-classes": [one["name"] for one in classes]} if classes else {}
+
+
 def _classes_4(settings: Settings) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [
-        {
-            "name": IPXE,
-            "test": "option[175].exists",
-            "boot-file-name": f"{settings.boot_api.url}{SCRIPT}",
-        }
-    ]
-    found += [
-        {"name": f"racksalt-{tag}", "test": _arch(93, arches), "boot-file-name": file}
-        for tag, arches, file in LOADERS
-    ]
+    script = f"{settings.boot_api.url}{SCRIPT}"
     echo = [{"name": "vendor-class-identifier", "data": "HTTPClient", "always-send": True}]
-    found += [
-        {
-            "name": f"racksalt-{tag}",
-            "test": _arch(93, arches),
-            "boot-file-name": f"{settings.boot_api.images}/{file}",
-            "option-data": echo,
-        }
-        for tag, arches, file in HTTP_LOADERS
+    return [
+        {"name": IPXE, "test": "option[175].exists", "boot-file-name": script},
+        *(
+            {"name": f"racksalt-{tag}", "test": _arch(93, arches), "boot-file-name": file}
+            for tag, arches, file in (LOADERS if settings.dhcp.tftp else ())
+        ),
+        *(
+            {
+                "name": f"racksalt-{tag}",
+                "test": _arch(93, arches),
+                "boot-file-name": f"{settings.boot_api.images}/{file}",
+                "option-data": echo,
+            }
+            for tag, arches, file in HTTP_LOADERS
+        ),
     ]
-    return found
 
 
-def _classes_6(settings: Settings) -> list[dict[str, Any]]:
-    def url(data: str) -> list[dict[str, str]]:
-        return [{"name": "bootfile-url", "data": data}]
+def _classes_6(network: Network, settings: Settings, links: Sequence[Link]) -> list[dict[str, Any]]:
+    """Return the classes that boot on a network: over IPv6, what TFTP gives has our address there in its name."""
+
+    def url(data: str) -> dict[str, str]:
+        return {"name": "bootfile-url", "data": data}
 
     script = f"{settings.boot_api.url}{SCRIPT}"
+    own = _own_v6(network, links) if settings.dhcp.tftp else None
     ipxe = {"name": IPXE, "test": "substring(option[15].hex,2,4) == 'iPXE'"}
     return [
-        {**ipxe, "option-data": url(script)},
+        {**ipxe, "option-data": [url(script)]},
+        *(
+            {
+                "name": f"racksalt-{tag}-{network.name}",
+                "test": _arch(61, arches),
+                "option-data": [url(f"tftp://[{own}]/{file}")],
+            }
+            for tag, arches, file in (LOADERS if own else ())
+        ),
         *(
             {
                 "name": f"racksalt-{tag}",
                 "test": _arch(61, arches),
-                "option-data": url(f"{settings.boot_api.images}/{file}"),
+                "option-data": [url(f"{settings.boot_api.images}/{file}"), HTTP_ECHO_V6],
             }
             for tag, arches, file in HTTP_LOADERS
         ),

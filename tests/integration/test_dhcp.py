@@ -14,7 +14,17 @@ from msgspec.structs import replace
 from racksalt.adapters.settings_file import write_settings
 from racksalt.model.node import Address, Nic
 from racksalt.model.place import Network, Range
-from tests.support.dhcp_lab import DOMAIN, PROGRAMS, DhcpLab, mac_of, run, text, told, until
+from tests.support.dhcp_lab import (
+    DOMAIN,
+    FIRMWARE_6,
+    PROGRAMS,
+    DhcpLab,
+    mac_of,
+    run,
+    text,
+    told,
+    until,
+)
 from tests.support.needs import need
 
 pytestmark = pytest.mark.daemons
@@ -54,6 +64,29 @@ def test_a_node_gets_its_reservation_and_its_parameters(lab):
     assert text(got["opt224"]) == "n10"
     assert text(got["opt225"]) == "http://10.77.0.1:8800"
     assert text(got["opt226"]) == "live"
+
+
+def test_who_asks_for_none_of_the_private_options_is_told_the_boot_apis_address(lab):
+    """That one is forced; dnsmasq can force nothing that it reads live, so 224 and 226 are for who asks."""
+    got = lab.ask(mac_of(10), asked=())
+    assert text(got["opt225"]) == "http://10.77.0.1:8800"
+    assert not {"opt224", "opt226"} & set(got)
+
+
+@pytest.mark.parametrize(
+    ("arch", "url"),
+    [
+        (7, "tftp://[fd77::1]/x86_64/ipxe.efi"),
+        (16, "http://10.77.0.1:8800/images/x86_64/ipxe.efi"),
+        (19, "http://10.77.0.1:8800/images/arm64/ipxe.efi"),
+    ],
+)
+def test_firmware_boots_over_ipv6(lab, arch, url):
+    """Over TFTP from our address in the network, over HTTP from where the images are, with its class echoed."""
+    got = lab.ask_v6(STRANGER, conf=FIRMWARE_6.format(arch=arch))
+    assert got["new_dhcp6_url"] == url
+    echoed = bytes(int(it, 16) for it in got.get("new_dhcp6_class", "").split(":") if it)
+    assert echoed[4:] == (b"" if arch == 7 else b"\0\x0aHTTPClient")
 
 
 def test_every_image_of_a_machine_gets_one_address(lab):

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
 
 import pytest
 
+from racksalt.model.place import Range
 from tests.support.databases import postgresql  # noqa: F401  a fixture
-from tests.support.dhcp_lab import DOMAIN, KEA, PROGRAMS, DhcpLab, mac_of, run, text, until
+from tests.support.dhcp_lab import (
+    DOMAIN,
+    FIRMWARE_6,
+    KEA,
+    PROGRAMS,
+    PROV,
+    DhcpLab,
+    mac_of,
+    run,
+    text,
+    until,
+)
 from tests.support.needs import need
 
 # ruff: noqa: F811  the fixture is asked for by its name
@@ -62,6 +75,62 @@ def test_nodes_and_strangers_get_what_the_store_says(lab):
     assert {one["node"] for one in json.loads(printed)} == {"n10", None}
 
 
+def test_a_node_is_told_what_it_does_not_ask_for(lab):
+    """The private options are sent to everybody: Kea can be told to."""
+    lab.add(10)
+    lab.start()
+    got = lab.ask(mac_of(10), asked=())
+    options = [text(got[f"opt{code}"]) for code in (224, 225, 226)]
+    assert options == ["n10", "http://10.77.0.1:8800", "live"]
+
+
+@pytest.mark.parametrize(
+    ("arch", "url"),
+    [
+        (7, "tftp://[fd77::1]/x86_64/ipxe.efi"),
+        (16, "http://10.77.0.1:8800/images/x86_64/ipxe.efi"),
+        (19, "http://10.77.0.1:8800/images/arm64/ipxe.efi"),
+    ],
+)
+def test_firmware_boots_over_ipv6(lab, arch, url):
+    """Over TFTP from our address in the network, over HTTP from where the images are, with its class echoed."""
+    lab.start()
+    got = lab.ask_v6(STRANGER, conf=FIRMWARE_6.format(arch=arch))
+    assert got["new_dhcp6_url"] == url
+    echoed = bytes(int(it, 16) for it in got.get("new_dhcp6_class", "").split(":") if it)
+    assert echoed[4:] == (b"" if arch == 7 else b"\0\x0aHTTPClient")
+
+
+def test_a_network_that_is_not_for_provisioning_boots_nobody(database):
+    """Though DHCP serves it: neither boot file nor the boot API's address, over both families."""
+    place = dataclasses.replace(PROV, purpose="storage")
+    lab = DhcpLab(place, server="kea", kea_database=database, networks=(place.name,))
+    try:
+        lab.start()
+        got = lab.ask(STRANGER, "-x", "0x5d:0007")
+        assert 128 <= int(got["ip"].rpartition(".")[2]) <= 175
+        assert not {"boot_file", "opt225", "siaddr"} & set(got)
+        assert "boot_file" not in lab.ask(STRANGER, "-x", "0x5d:0007", "-x", "0xaf:0101")
+        six = lab.ask_v6(STRANGER, conf=FIRMWARE_6.format(arch=16))
+        assert "new_ip6_address" in six
+        assert "new_dhcp6_url" not in six
+    finally:
+        lab.close()
+
+
+def test_without_tftp_only_what_comes_over_http_is_named(database):
+    """``dhcp.tftp: false``: no name of a file that nobody serves, over both families."""
+    lab = DhcpLab(server="kea", kea_database=database, tftp=False)
+    try:
+        lab.start()
+        assert "boot_file" not in lab.ask(STRANGER, "-x", "0x5d:0007")
+        assert lab.ask(STRANGER, "-x", "0x5d:0010")["boot_file"].startswith("http://")
+        conf = FIRMWARE_6.format(arch=7)
+        assert "new_dhcp6_url" not in lab.ask_v6(STRANGER, conf=conf)
+    finally:
+        lab.close()
+
+
 def test_images_whose_duids_hold_the_mac_get_one_ipv6_address(lab):
     """The second of them gets the reserved address too, though the first one's lease still runs."""
     lab.add(10)
@@ -88,13 +157,8 @@ def test_reservations_come_and_go_without_a_restart(lab):
 
 def test_an_exhausted_pool_is_reported(database):
     """The network and its figures are in the journal."""
-    from dataclasses import replace
-
-    from racksalt.model.place import Range
-    from tests.support.dhcp_lab import PROV
-
     small = (Range(name="d", first="10.77.0.128", last="10.77.0.129", use="discovery"),)
-    lab = DhcpLab(replace(PROV, ranges=small), server="kea", kea_database=database)
+    lab = DhcpLab(dataclasses.replace(PROV, ranges=small), server="kea", kea_database=database)
     try:
         lab.start()
         got = [lab.ask(f"52:54:00:aa:00:0{number}", tries=2) for number in range(3)]

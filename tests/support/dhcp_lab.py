@@ -36,6 +36,15 @@ PROV = Network(
         Range(name="discovery6", first="fd77::1000", last="fd77::102f", use="discovery"),
     ),
 )
+PRIVATE = ("224", "225", "226")
+FIRMWARE_6 = """
+option dhcp6.arch code 61 = unsigned integer 16;
+option dhcp6.url code 59 = text;
+option dhcp6.class code 16 = string;
+send dhcp6.arch {arch};
+also request dhcp6.url, dhcp6.class;
+"""
+"""dhclient as firmware that boots over IPv6; str.format with ``arch``."""
 SCRIPT = """#!/bin/sh
 case "$1$reason" in bound*|BOUND*) env > "$RESULT" ;; esac
 """
@@ -230,15 +239,15 @@ class DhcpLab:
         run("ip", "-n", self.clients, "link", "add", name, "link", "c0", "address", mac, *kind)
         run("ip", "-n", self.clients, "link", "set", name, "up")
 
-    def begin(self, interface, *options, tries=4, namespace=None):
-        """Start a DHCPv4 client; give its process and the file that will say what it got."""
+    def begin(self, interface, *options, tries=4, namespace=None, asked=PRIVATE):
+        """Start a DHCPv4 client that asks for options; give its process and the file that will say what it got."""
         result = self.root / f"result-{interface}"
         result.unlink(missing_ok=True)
         client = subprocess.Popen(
             [
                 *self.at(namespace or self.clients),
                 *("udhcpc", "-i", interface, "-f", "-q", "-n", "-t", str(tries), "-T", "2"),
-                *("-s", str(self.script), "-O", "224", "-O", "225", "-O", "226", *options),
+                *("-s", str(self.script), *(it for one in asked for it in ("-O", one)), *options),
             ],
             env={**os.environ, "PATH": PATH, "RESULT": str(result)},
             stdout=subprocess.DEVNULL,
@@ -246,16 +255,19 @@ class DhcpLab:
         )
         return client, result
 
-    def ask(self, mac, *options, tries=4, interface="c0"):
+    def ask(self, mac, *options, tries=4, interface="c0", asked=PRIVATE):
         """Ask for an address as a machine with this MAC; return what the client was told, {} for nothing."""
         if interface == "c0":
             run("ip", "-n", self.clients, "link", "set", "c0", "address", mac)
-        client, result = self.begin(interface, *options, tries=tries)
+        client, result = self.begin(interface, *options, tries=tries, asked=asked)
         client.wait(60)
         return told(result)
 
-    def ask_v6(self, mac, duid=None, limit_s=15):
-        """Ask for an IPv6 address, under a DUID (hexadecimal, without colons) or one of the client's own."""
+    def ask_v6(self, mac, duid=None, limit_s=15, conf=""):
+        """Ask for an IPv6 address, under a DUID (hexadecimal, without colons) or one of the client's own.
+
+        ``conf`` is the text of dhclient's configuration.
+        """
         run("ip", "-n", self.clients, "link", "set", "c0", "address", mac)
         run("ip", "-n", self.clients, "link", "set", "c0", "down")
         run("ip", "-n", self.clients, "link", "set", "c0", "addrgenmode", "eui64", "up")
@@ -266,9 +278,9 @@ class DhcpLab:
         if duid:
             octal = "".join(f"\\{byte:03o}" for byte in bytes.fromhex(duid))
             leases.write_text(f'default-duid "{octal}";\n')
-        empty = self.root / "dhclient.conf"
-        empty.write_text("")
-        files = ("-sf", self.script, "-lf", leases, "-pf", pid, "-cf", empty)
+        settings = self.root / "dhclient.conf"
+        settings.write_text(conf)
+        files = ("-sf", self.script, "-lf", leases, "-pf", pid, "-cf", settings)
         base = [*self.at(self.clients), "timeout", str(limit_s), "dhclient", "-6"]
         run(*base, "-1", *files, "-e", f"RESULT={result}", "c0", check=False)
         run(*base, "-x", *files, "c0", check=False)

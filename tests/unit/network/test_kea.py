@@ -25,13 +25,14 @@ NET = Network(
     ranges=(POOL,),
 )
 FAR = Network(name="far", purpose="provisioning", cidr_v4="10.9.0.0/24", cidr_v6="fd09::/64")
+STORAGE = Network(name="storage", purpose="storage", cidr_v4="10.3.0.0/24", cidr_v6="fd03::/64")
 LINKS = (Link("eth1", ("10.0.0.1/24", "fd00::1/64")),)
 
 
-def _config(family, *networks, **dhcp):
+def _config(family, *networks, only=(), **dhcp):
     found = config(
         family,
-        wanted(networks, []),
+        wanted(networks, [], only),
         Settings(dhcp=Dhcp(**dhcp)),
         LINKS,
         database={"type": "postgresql", "name": "kea"},
@@ -73,6 +74,45 @@ def test_router_and_servers_are_those_of_the_network():
     assert (options["routers"], options["domain-name-servers"]) == ("10.0.0.254", "10.0.0.1")
     assert (near["next-server"], far["next-server"]) == ("10.0.0.1", "10.0.0.1")
     assert "routers" not in {one["name"] for one in far["option-data"]}
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_only_provisioning_networks_ask_for_the_classes_that_boot(family):
+    """Each class holds only where a subnet asks for it; others get no boot files and no address of the boot API."""
+    found = _config(family, NET, STORAGE, only=("prov", "storage"))
+    boots, other = found[f"subnet{family}"]
+    stranger, *classes = found["client-classes"]
+    assert "only-if-required" not in stranger
+    assert all(one["only-if-required"] for one in classes)
+    assert boots["require-client-classes"] == [one["name"] for one in classes]
+    assert boots["require-client-classes"][0] == "racksalt-ipxe", "the others look whether it is"
+    assert not {"require-client-classes", "next-server"} & set(other)
+    assert "option-data" not in found
+    urls = ["racksalt-url" in {it["name"] for it in one["option-data"]} for one in (boots, other)]
+    assert urls == [family == 4, False]
+
+
+@pytest.mark.parametrize(("family", "tftp"), [(4, True), (4, False), (6, True), (6, False)])
+def test_loaders_over_tftp_are_named_where_tftp_serves_them(family, tftp):
+    """``dhcp.tftp: false`` takes them away, and only them."""
+    text = json.dumps(_config(family, NET, tftp=tftp)["client-classes"])
+    name = "tftp://[fd00::1]/x86_64/ipxe.efi" if family == 6 else '"x86_64/ipxe.efi"'
+    assert (name in text) == tftp
+    assert "/images/x86_64/ipxe.efi" in text
+
+
+def test_behind_a_relay_there_is_no_tftp_over_ipv6():
+    """We have no address in that network."""
+    near, far = _config(6, NET, FAR)["subnet6"]
+    assert "racksalt-efi-x86-64-prov" in near["require-client-classes"]
+    assert not [one for one in far["require-client-classes"] if "efi" in one]
+
+
+def test_no_lease_is_preferred_beyond_its_life():
+    """A client drops such an address (RFC 8415 section 21.6)."""
+    found = _config(6, NET)
+    assert found["client-classes"][0]["preferred-lifetime"] == 120
+    assert found["preferred-lifetime"] == found["valid-lifetime"]
 
 
 def test_no_configuration_ever_holds_a_token():
