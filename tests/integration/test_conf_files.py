@@ -48,6 +48,73 @@ def test_scripts_are_programs_of_the_plain_shell(script):
     assert judged("sh", "-n", str(script)) == (0, "")
 
 
+PROGRAM, RUNUSER = "/opt/racksalt/bin/racksalt", "/usr/sbin/runuser"
+WORDS = ["--reason", "two words", "", "*", "$HOME"]
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Run `racksalt` of the admin node as a user; return who runs which words. The programs only tell of themselves."""
+    text = (CONF / "bin/racksalt").read_text()
+    for name in (PROGRAM, RUNUSER, "id"):
+        tells = "echo $STAND_IN_UID" if name == "id" else 'printf "%s\\n" "${0##*/}" "$@"'
+        stand_in = tmp_path / Path(name).name
+        stand_in.write_text(f"#!/bin/sh\n{tells}\n")
+        stand_in.chmod(0o755)
+        assert name in text
+        text = text.replace(name, str(stand_in)) if name.startswith("/") else text
+    script = tmp_path / "script"
+    script.write_text(text)
+
+    def command(*words, uid=0):
+        env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "STAND_IN_UID": str(uid)}
+        done = subprocess.run(
+            ["sh", str(script), *words], capture_output=True, text=True, check=True, env=env
+        )
+        return done.stdout.replace(f"{tmp_path}/", "").splitlines()
+
+    return command
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["node", "list"],
+        ["site", "check", "image"],
+        ["--settings", "image", "node", "list"],
+        ["--settings=lab", "doctor"],
+        ["serve-dhcp", "--help"],
+        [],
+    ],
+)
+def test_root_runs_racksalt_as_the_user_that_owns_its_files(command, words):
+    """What root itself made, the services could not read; every word is handed on as it is."""
+    as_salt = ["runuser", "-u", "salt", "--", "racksalt"]
+    assert command(*words, *WORDS) == [*as_salt, *words, *WORDS]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["image", "build", "live"], ["lab", "qemu"], ["--settings", "file", "image", "list"]],
+)
+def test_images_and_the_lab_are_roots(command, words):
+    """A build makes a whole system, and the QEMU lab a network: neither works without root's rights."""
+    assert command(*words, *WORDS) == ["racksalt", *words, *WORDS]
+
+
+@pytest.mark.parametrize("words", [["node", "list"], ["image", "list"]])
+def test_who_is_not_root_stays_who_he_is(command, words):
+    """The user `salt` needs nobody's help, and `runuser` would refuse it."""
+    assert command(*words, *WORDS, uid=998) == ["racksalt", *words, *WORDS]
+
+
+def test_the_guides_say_what_root_runs():
+    """Both name the commands that the script leaves to root."""
+    told = (CONF.parent / "docs/how-to/build-images.md").read_text(encoding="utf-8")
+    assert "`racksalt image` runs as root" in told
+    assert "`racksalt image` and `racksalt lab` stay root's" in GUIDE.replace("\n", " ")
+
+
 def test_the_example_settings_are_settings():
     """Every key exists and has a value of its type."""
     settings = read_settings(CONF / "racksalt.yaml")
