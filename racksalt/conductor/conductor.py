@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -62,7 +61,7 @@ class Conductor:
         self._pulse = 0
         self._published = 0
         self._marked = 0.0
-        self._beaten = time.monotonic()
+        self._beaten = world.clock()
         self._jobs: JobSweep | None = None
         self._keys: KeySweep | None = None
 
@@ -110,7 +109,7 @@ class Conductor:
         self.writer.owner, self.writer.room = secrets.token_hex(8), self._dispatcher.room
         self.writer.leased = self._dispatcher.leased
         self._published = self.store.mark(PUBLISHED)
-        self._beaten = time.monotonic()
+        self._beaten = self.world.clock()
         tell, store, world = self.writer.note, self.store, self.world
         power = PowerSweep(
             store,
@@ -186,16 +185,17 @@ class Conductor:
 
     def _beat(self) -> None:
         with self.store.write() as tx:
+            now = self.world.clock()
             # Whatever kept this one from writing for so long kept the others, too: their turn comes next.
-            late_s = max(0.0, time.monotonic() - self._beaten - BEAT_S)
+            late_s = max(0.0, now - self._beaten - BEAT_S)
             freed = tx.beat(
                 self.writer.owner,
-                self.world.clock(),
+                now,
                 lease_s=self.settings.lease_s,
                 silent_s=SILENT_S + late_s,
                 held=self._dispatcher.held() if self._dispatcher else (),
             )
-        self._beaten = time.monotonic()
+        self._beaten = now
         if freed:
             log.info("took over %s effects of a conductor that is gone", freed)
             self.writer.look()
