@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 Sink = Callable[[Sequence[Hint]], None]
 Running = Callable[[Collection[str]], set[tuple[str, str]]]
 """Which (job id, node) pairs of these job ids are running."""
-CAPACITY = 200_000
+CAPACITY = 50_000
 BATCH = 500
 _RETRY_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
 _STORED_WITHIN_S = 2.0
@@ -82,7 +82,8 @@ class BusReader:
     and the log says how many. ``stored(jid, node)`` tells when a job's return is in the job cache:
     Salt fires the event of a return a moment before it stores it, so these hints wait for that.
     ``running`` tells which jobs are racksalt's: hints of other jobs are dropped before anything else,
-    since every minion returns jobs all day and may fire any number of such events.
+    since every minion returns jobs all day and may fire any number of such events. ``admits`` says of each hint
+    whether it may wait at all: whoever fires much must not fill the memory while the database is away.
     """
 
     def __init__(
@@ -92,10 +93,11 @@ class BusReader:
         *,
         stored: Callable[[str, str], bool] | None = None,
         running: Running | None = None,
+        admits: Callable[[Hint], bool] | None = None,
     ) -> None:
         self._opts = opts
         self._sink = sink
-        self._stored, self._running = stored, running
+        self._stored, self._running, self._admits = stored, running, admits
         self._queue: deque[Hint] = deque()
         self._waiting: dict[tuple[str, str], tuple[float, Hint]] = {}
         self._more = threading.Event()
@@ -167,7 +169,7 @@ class BusReader:
             # Whoever fired it must not make the reader miss what comes meanwhile.
             log.exception("an event of the bus makes no sense")
             return
-        if hint is None:
+        if hint is None or (self._admits is not None and not self._admits(hint)):
             return
         if len(self._queue) >= CAPACITY:
             self.dropped += 1

@@ -15,11 +15,13 @@ from typing import Any, Literal
 
 from racksalt import wire
 
-DATA_BYTES = 16_384
+DATA_BYTES = 2048
+"""The longest data of an event that are kept, as JSON: nothing is decided by them, they are only written down."""
 ID_CHARS = 200
 _EVENT_ID = re.compile(r"[A-Za-z0-9_.:@-]{1,128}")
 _PROOF = re.compile(r"[0-9a-f]{64}")
-_KEY_BYTES = 16_384
+_KEY_BYTES = 4096
+"""The longest key, in PEM, whose sign-in is looked at: an RSA key of 16,384 bits has 2,900."""
 _DEPTH = 16
 _OURS = frozenset({"event_id", "refused", "noted", "effects"})
 """What only racksalt itself may put into an event's data: it chooses the journal entry's kind and words."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
+from racksalt.adapters.salt_budget import Budget
 from racksalt.adapters.salt_bus import BusReader
 from racksalt.adapters.salt_jobs import SaltJobs
 from racksalt.boot.tokens import key_sha256
 from racksalt.conductor.enrolment import Claim
-from racksalt.model.errors import ProofError
+from racksalt.model.errors import ProofError, StoreError
 from racksalt.model.event import Event
 from racksalt.store.job_reads import running_jobs
 
@@ -31,18 +33,23 @@ _LOOK_S = 1.0
 class Inbox:
     """The sink of the bus reader: one transaction for each batch, then a word to who should look.
 
-    Proofs are kept for nodes that racksalt knows; anybody can send any number of others. A sign-in
+    Events and proofs are kept for nodes that racksalt knows; anybody can send any number of others. A sign-in
     that was announced for a key that the key store does not hold is journalled as refused: it is
     forged, or other keys under the name left it no place; the conductor makes way for it if it is vouched for.
     """
 
-    def __init__(self, store: Store, conductor: Conductor, keys: Keys) -> None:
+    def __init__(
+        self, store: Store, conductor: Conductor, keys: Keys, budget: Budget | None = None
+    ) -> None:
         self._store, self._conductor, self._keys = store, conductor, keys
+        self.budget = budget or Budget()
 
     def __call__(self, hints: Sequence[Hint]) -> None:
         """Store the batch; raises StoreError when nothing was written."""
-        events = [_event(hint) for hint in hints if hint.kind in {"event", "started"}]
-        signed = self._signed([hint for hint in hints if hint.kind == "proof"])
+        known = self._known(hints)
+        fired = [hint for hint in hints if hint.kind in {"event", "started"}]
+        events = [_event(hint) for hint in fired if hint.node in known]
+        signed = _signed([hint for hint in hints if hint.kind == "proof" and hint.node in known])
         rows = [_proof(hint) for hint in signed if hint.data["proof"]]
         events += self._refused(signed)
         if events or rows:
@@ -54,13 +61,26 @@ class Inbox:
         self._conductor.connected([hint.node for hint in hints if hint.kind == "started"])
         if events:
             self._conductor.poke("work")
+        # Once the batch is written: one that is handed in again must not count twice.
+        self.budget.strangers(sum(hint.node not in known for hint in fired))
 
-    def _signed(self, proofs: Sequence[Hint]) -> list[Hint]:
-        """Return the sign-ins under names of nodes, each key and proof once."""
-        if not proofs:
-            return []
-        known = {node.id for node in self._store.nodes_by_id([hint.node for hint in proofs])}
-        return list({hint.id: hint for hint in proofs if hint.node in known}.values())
+    def tell(self) -> None:
+        """Journal how many events were left out, once a minute; a store that does not take it loses the number."""
+        event = self.budget.told(time.time())
+        if event is None:
+            return
+        log.warning("%s", event.data["refused"])
+        try:
+            with self._store.write() as transaction:
+                transaction.inbox_put([event])
+        except StoreError as error:
+            log.warning("not journalled: %s", error)
+        self._conductor.poke("work")
+
+    def _known(self, hints: Sequence[Hint]) -> set[str]:
+        """Return which names of events and sign-ins are nodes."""
+        names = {hint.node for hint in hints if hint.kind != "returned"}
+        return {node.id for node in self._store.nodes_by_id(list(names))} if names else set()
 
     def _refused(self, signed: Sequence[Hint]) -> list[Event]:
         """Make way for vouched keys; return what is to be journalled of those that are not in the key store."""
@@ -79,6 +99,11 @@ class Inbox:
     def _is_held(self, hint: Hint) -> bool:
         """Say whether the key store holds the key of a sign-in, in any state."""
         return hint.data["key_sha256"] in {_sha256(key) for key in self._keys.get(hint.node)}
+
+
+def _signed(proofs: Sequence[Hint]) -> list[Hint]:
+    """Return the sign-ins, each key and proof once."""
+    return list({hint.id: hint for hint in proofs}.values())
 
 
 def _sha256(key: MinionKey) -> str:
@@ -146,12 +171,18 @@ def serve(
     jobs = conductor.world.jobs.get("salt")
     stored = jobs.stored if isinstance(jobs, SaltJobs) else None
     inbox = Inbox(store, conductor, conductor.world.keys)
-    reader = BusReader(opts, inbox, stored=stored, running=lambda jids: running_jobs(store, jids))
+    reader = BusReader(
+        opts,
+        inbox,
+        stored=stored,
+        running=lambda jids: running_jobs(store, jids),
+        admits=inbox.budget.admits,
+    )
     reader.start()
     start()
     log.info("the conductor is at work")
     try:
         while os.getppid() == parent and not stop.wait(_LOOK_S):
-            pass
+            inbox.tell()
     finally:
         reader.stop()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from racksalt.boot.identity import Claim, Known, normalise_serial, normalise_uuid, swapped
 from racksalt.boot_api.batch import Batcher
 from racksalt.boot_api.errors import RateLimitedError
-from racksalt.boot_api.limits import Recent, Sampler, TokenBuckets
 from racksalt.conductor.view import View
+from racksalt.limits import Recent, Sampler, TokenBuckets
 from racksalt.model.errors import RacksaltError
 from racksalt.model.event import Event
 from racksalt.store.boot_reads import marks, nodes_with_boots

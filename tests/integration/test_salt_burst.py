@@ -1,15 +1,17 @@
-"""Ten thousand events at once through the real bus: none is lost, each is journalled once."""
+"""Ten thousand events at once through the real bus: none is lost, each is journalled once. A flood is cut off."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 import salt.utils.event
 from sqlalchemy import select
 
+from racksalt.adapters.salt_budget import BURST, TOLD_S
 from racksalt.lab.rack import Rack
 from racksalt.store import tables
 from racksalt.wire import event_tag
@@ -71,4 +73,28 @@ def test_a_burst_is_journalled_whole_and_once(rack):
     assert set(found) == {f"bus:b{n % NODES}:seen-{n}" for n in range(EVENTS)}
     assert len(journalled(app, "probe")) == 1
     assert {node["state"] for node in app.operations.list_nodes()} == {"declared"}
+    app.close()
+
+
+def test_a_flood_leaves_a_bounded_number_of_entries_and_one_that_counts_the_rest(rack):
+    """About one node or under made-up names: whoever may fire on the bus cannot fill the journal."""
+    app, opts = rack.open(), rack.master.opts
+    app.operations.declare()
+    with salt.utils.event.get_master_event(opts, opts["sock_dir"], listen=False) as bus:
+
+        def listening():
+            fire(bus, 0, "probe")
+            return journalled(app, "probe")
+
+        assert wait_for(listening, 60, every_s=0.2) is not None
+        began = time.monotonic()
+        for number in range(3 * BURST):
+            fire(bus, number * NODES, "seen")
+            bus.fire_event({"data": {"n": number}}, event_tag(f"nobody{number}", "seen"))
+    told = wait_for(lambda: journalled(app, "events_left_out"), TOLD_S + 60, every_s=1)
+    assert told is not None
+    assert len(journalled(app, "seen")) <= BURST + time.monotonic() - began
+    (entry,) = [one for one in app.store.history("") if one.event == "events_left_out"]
+    assert "about b0" in entry.message
+    assert "about names that no node has" in entry.message
     app.close()

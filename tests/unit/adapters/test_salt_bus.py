@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from racksalt.adapters import salt_bus
+from racksalt.adapters.salt_budget import BURST, Budget
 from racksalt.adapters.salt_bus import BusReader, SaltAnnouncer
 from racksalt.model.errors import StoreError
 from tests.support.fakes import wait_for
@@ -58,6 +59,18 @@ def test_hints_arrive_in_order_and_in_batches(reader):
     wait_for(lambda: reading.written == 2000)
     assert [one for batch in batches for one in batch] == [f"bus:n1:{n}" for n in range(2000)]
     assert len(batches) < 10
+
+
+def test_what_is_over_the_budget_does_not_wait_in_memory(reader):
+    """A flood while the database is away is cut off before the queue."""
+    go = threading.Event()
+    budget = Budget(lambda: 0.0)
+    reading = reader(lambda _: go.wait(10), admits=budget.admits)
+    for number in range(BURST + 500):
+        reading._take(event(number))
+    assert len(reading._queue) <= BURST
+    go.set()
+    wait_for(lambda: reading.written == BURST)
 
 
 def test_a_batch_is_handed_in_until_it_is_taken(reader):

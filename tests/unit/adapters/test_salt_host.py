@@ -7,12 +7,14 @@ from typing import ClassVar
 
 import pytest
 
+from racksalt.adapters.salt_budget import Budget
 from racksalt.adapters.salt_hints import hint_of
 from racksalt.adapters.salt_host import Inbox, serve
 from racksalt.boot.tokens import derive, proof
 from racksalt.conductor.enrolment import KeyCheck
 from racksalt.conductor.ports import MinionKey
 from racksalt.conductor.refusals import MOST_OF_NODE
+from racksalt.model.errors import StoreError
 from tests.support.builders import a_boot, a_node
 from tests.support.databases import sqlite_store, sqlite_template  # noqa: F401 - fixtures
 from tests.support.fakes import FakeClock, FakeKeys
@@ -105,6 +107,42 @@ def test_events_wait_in_the_inbox_once_each(store, inbox, pokes):
     assert found[0].actor == "n9"
     assert found[0].data == {"rack": "r2"}
     assert "work" in pokes
+
+
+def test_events_of_names_that_no_node_has_are_counted_and_not_kept(store, pokes, keys):
+    """A minion that makes up names fills no table; one entry a minute says how many there were."""
+    clock = FakeClock()
+    inbox = Inbox(store, Conductor(store, pokes), keys, Budget(clock))
+    made_up = [hint_of(f"racksalt/node/x{n}/event/seen", {}, 1.0) for n in range(50)]
+    inbox([*made_up, hint_of("salt/minion/x1/start", {}, 1.0), event(1)])
+    assert store.count("inbox") == 1
+    inbox.tell()
+    clock.pass_(60)
+    inbox.tell()
+    inbox.tell()
+    (told,) = [text for text in _refused_or_none(store) if text]
+    assert "51 about names that no node has" in told
+    assert pokes[-1] == "work"
+
+
+def test_a_store_that_is_away_does_not_end_the_engine(store, inbox, monkeypatch, caplog):
+    """The number of what was left out is in the log then."""
+    clock = FakeClock()
+    inbox.budget = Budget(clock)
+    inbox.budget.strangers(3)
+    clock.pass_(60)
+
+    def away():
+        raise StoreError("no connection")
+
+    monkeypatch.setattr(store, "write", away)
+    inbox.tell()
+    assert "3 events of the bus were left out" in caplog.text
+
+
+def _refused_or_none(store):
+    with store.write() as tx:
+        return [one.data.get("refused") for one in tx.inbox_take(1000)]
 
 
 def test_proofs_are_kept_for_known_nodes_alone(store, inbox, pokes):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from racksalt.boot_api.limits import Recent, Sampler, TokenBuckets
+from racksalt.limits import Recent, Sampler, TokenBuckets
 
 
 def test_a_bucket_grants_its_burst_then_its_rate():
