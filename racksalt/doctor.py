@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,6 +81,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "database", True, f"{app.store.count('nodes')} nodes, journal at {app.store.head()}"
         )
+        yield _writes(app.store)
         if app.rules.problem is not None:
             yield Finding("stages", False, app.rules.problem.message, app.rules.problem.hint)
         for node in app.store.nodes(state="problem"):
@@ -98,6 +100,15 @@ def _database(settings: Settings) -> Iterator[Finding]:
             )
     finally:
         app.close()
+
+
+def _writes(store: Store) -> Finding:
+    """Write something: a full disk can still be read, and shows nowhere else."""
+    try:
+        store.set_mark("doctor", int(time.time()))
+    except RacksaltError as error:
+        return Finding("writing", False, error.message, "make room on its disk, or mend its rights")
+    return Finding("writing", True, "the database takes what is written")
 
 
 def _services(settings: Settings) -> Iterator[Finding]:

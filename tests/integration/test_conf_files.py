@@ -35,6 +35,15 @@ def test_systemd_accepts_every_unit(unit, tmp_path):
     assert (code, [line for line in said.splitlines() if unit.name in line]) == (0, [])
 
 
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_what_is_to_run_always_is_never_given_up(unit):
+    """A disk that is full for a minute would otherwise end the services until a person starts them."""
+    text = unit.read_text()
+    assert ("\nRestart=" in text) == (
+        "\nStartLimitIntervalSec=0\n" in text.partition("[Service]")[0]
+    )
+
+
 @pytest.mark.needs("nft", root=True)
 def test_nft_accepts_the_firewall():
     """Checked against the kernel, and not loaded."""
