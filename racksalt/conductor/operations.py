@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from racksalt.conductor.access import Access, Principal
@@ -318,8 +319,15 @@ class Operations:
     def _note_refusals(
         self, events: Mapping[str, Event], refused: Sequence[Mapping[str, Any]]
     ) -> None:
-        """Journal what was refused while planning, for nodes that exist."""
-        told = [events[one["node"]] for one in refused if one["code"] != "not_found"]
+        """Journal what was refused while planning, for nodes that exist.
+
+        As a refusal, whatever the node would accept by now: nobody has reviewed what that would do.
+        """
+        told = [
+            replace(event, data={**event.data, "refused": one["message"]})
+            for one in refused
+            if one["code"] != "not_found" and (event := events[one["node"]])
+        ]
         self.conductor.handle(told)
 
 

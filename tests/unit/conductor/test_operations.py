@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -84,6 +85,31 @@ def test_a_command_is_accepted_or_refused_node_by_node(operations):
     assert "boot_requested" in refused["n1"]["legal"]
     assert operations.history("n1")[0]["kind"] == "refused"
     assert operations.history("n1")[0]["actor"] == "alice"
+
+
+def test_what_was_refused_is_not_done_though_it_is_legal_by_now(operations, store, monkeypatch):
+    """The plan that a person saw does not have it, and the answer says that it was refused."""
+    approve(operations, "n1")
+    operations.run("commission", ["n1"], "alice")
+    carry_out = operations._carry_out
+
+    def meanwhile(*arguments):
+        carry_out(*arguments)
+        with store.write() as tx:
+            (node,) = tx.nodes(["n1"]).values()
+            ended = replace(node, state="commissioned", job=None, version=node.version + 1)
+            tx.update_nodes([(ended, node.version)])
+
+    monkeypatch.setattr(operations, "_carry_out", meanwhile)
+    answer = operations.run("retire", ["n1", "n2"], "alice", request="r7")
+    assert [one["node"] for one in answer["refused"]] == ["n1"]
+    assert store.node("n1").state == "commissioned"
+    newest = operations.history("n1")[0]
+    assert (newest["kind"], newest["actor"]) == ("refused", "alice")
+    assert "does not accept" in newest["message"]
+    again = operations.run("retire", ["n1", "n2"], "alice", request="r7")
+    assert [one["node"] for one in again["refused"]] == ["n1"]
+    assert store.node("n1").state == "commissioned"
 
 
 def test_a_dry_run_changes_nothing(operations, store):
