@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import getpass
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import salt.config
@@ -11,6 +13,8 @@ import salt.config
 from racksalt.adapters.salt_hints import hint_of
 from racksalt.adapters.salt_host import Inbox
 from racksalt.adapters.salt_keys import SaltKeys
+from racksalt.adapters.secret_files import write_once
+from racksalt.model.errors import SettingsError
 
 if TYPE_CHECKING:
     from racksalt.adapters.salt_client import Opts
@@ -26,6 +30,27 @@ def actor(opts: Opts) -> str:
     own = str(salt.config.master_config(opts["conf_file"])["id"])
     asks = str(opts["id"])
     return f"salt-run {getpass.getuser()}" if asks == own else f"minion {asks}"
+
+
+def keep_secret(folder: str | Path, made: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a new token's secret into a file of its own below ``folder`` and return the rest, with the file's path.
+
+    What a runner returns is stored in Salt's job cache and told on the master's event bus.
+
+    Raises:
+        SettingsError: the file cannot be written; the token is to be revoked.
+    """
+    file = Path(folder) / "tokens" / str(made["id"])
+    try:
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        write_once(file, f"{made['secret']}\n".encode())
+    except OSError as error:
+        raise SettingsError(
+            f"{file}: {error.strerror}; token {made['id']} was revoked",
+            "racksalt must own its secrets folder",
+        ) from None
+    told = {name: value for name, value in made.items() if name != "secret"}
+    return {**told, "secret_file": str(file)}
 
 
 def take_hint(

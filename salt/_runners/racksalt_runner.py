@@ -209,7 +209,8 @@ def power(action, *nodes, **options):
 
 def token_create(name, scopes, expires_in_s=30 * 86400):
     """
-    Make a token; its secret is shown this once.
+    Make a token. Its secret goes to a file for racksalt's user alone, which the answer names: what a runner
+    returns is kept in the job cache. ``racksalt token create`` prints it instead.
 
     scopes
         list, or text with commas
@@ -220,7 +221,17 @@ def token_create(name, scopes, expires_in_s=30 * 86400):
 
         salt-run racksalt.token_create dashboard topology:read expires_in_s=86400
     """
-    return _ask("token_create", name, _names([scopes]), float(expires_in_s), _actor())
+    from racksalt.adapters.salt_runner import keep_secret
+
+    def made(operations):
+        token = operations.token_create(name, _names([scopes]), float(expires_in_s), _actor())
+        try:
+            return keep_secret(_app().settings.secrets, token)
+        except Exception:
+            operations.token_revoke(token["id"])
+            raise
+
+    return _do(made)
 
 
 def token_revoke(token):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import salt.config
@@ -164,12 +166,27 @@ def test_power_status_tells_what_was_last_seen(run):
     assert run("power", False, "n1", dry_run=True)["command"] == "power_off"
 
 
-def test_a_tokens_secret_is_shown_once(run):
-    """Later listings do not have it; a revoked token is listed as such."""
+def test_a_tokens_secret_is_in_a_file_and_in_no_answer(run):
+    """Salt keeps what runners return in its job cache, and tells it on the bus; a revoked token is listed as such."""
     made = run("token_create", "dashboard", "topology:read", expires_in_s=60)
-    assert made["secret"]
-    assert made["secret"] not in json.dumps(run("token_list"))
+    file = Path(made["secret_file"])
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    secret = file.read_text().strip()
+    assert secret.startswith("rsk_")
+    assert secret not in json.dumps([made, run("token_list")])
     run("token_revoke", made["id"])
+
+
+def test_a_token_whose_secret_cannot_be_kept_is_none(run):
+    """Nobody would know it, and it would be good all the same."""
+    kept = Path(run("token_create", "a", "topology:read")["secret_file"]).parent
+    shutil.rmtree(kept)
+    kept.touch()
+    with pytest.raises(CommandExecutionError, match="was revoked"):
+        run("token_create", "b", "topology:read")
+    assert [one["name"] for one in run("token_list")["tokens"] if one["revoked_at"] is None] == [
+        "a"
+    ]
 
 
 def test_explain_and_impact_tell_of_layers(run):
