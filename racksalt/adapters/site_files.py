@@ -48,8 +48,7 @@ def open_site(path: str | Path) -> Site:
 
 
 def check(path: str | Path) -> list[SiteProblem]:
-    """Return everything that is wrong with a site's folder, errors first; also stages that make no sound machine
-    or would never run."""
+    """Return everything that is wrong with a site's folder, errors first: also stages that are unsound or never run."""
     folder = SiteFolder(path)
     found = folder.check()
     if not errors(found):
