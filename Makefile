@@ -19,10 +19,7 @@ setup: $(STAMP) ## Make .venv with the pinned versions (needs Python >= 3.10 and
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "No Python >= 3.10 with venv found; set PYTHON=/path/to/python3"; exit 1; }
-	@test -x $(BIN)/python || { echo "Making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
-	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
-	@$(BIN)/python -m compileall -q racksalt graphql_api  # each program starts the sooner, whoever runs it
-	@touch $@
+	@tools/setup.sh "$(PYTHON)" $(VENV)
 
 demo: $(STAMP) ## Eight virtual machines from power-on to ready; DEMO_EXIT=1 ends by itself
 	$(BIN)/racksalt demo $(if $(DEMO_EXIT),--exit)
@@ -63,4 +60,4 @@ e2e-free: $(STAMP) ## The tests that start no daemon (quick)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 3 --dist loadfile -m 'not daemons and not e2e' $(ARGS)
 
 clean: ## Remove the environment and everything built
-	rm -rf $(VENV) docs/_build build dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VENV).lock docs/_build build dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis
