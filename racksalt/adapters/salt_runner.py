@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from racksalt.model.errors import SettingsError
 if TYPE_CHECKING:
     from racksalt.adapters.salt_client import Opts
     from racksalt.conductor import Conductor
+    from racksalt.conductor.operations import Operations
     from racksalt.store import Store
 
 
@@ -32,25 +32,28 @@ def actor(opts: Opts) -> str:
     return f"salt-run {getpass.getuser()}" if asks == own else f"minion {asks}"
 
 
-def keep_secret(folder: str | Path, made: Mapping[str, Any]) -> dict[str, Any]:
-    """Put a new token's secret into a file of its own below ``folder`` and return the rest, with the file's path.
+def create_token(
+    operations: Operations, folder: str, name: str, scopes: list[str], expires_in_s: float, by: str
+) -> dict[str, Any]:
+    """Make a token; its secret goes into a file of its own below ``folder``, which the answer names.
 
     What a runner returns is stored in Salt's job cache and told on the master's event bus.
 
     Raises:
-        SettingsError: the file cannot be written; the token is to be revoked.
+        SettingsError: the file cannot be written; the token was revoked.
     """
+    made = operations.token_create(name, scopes, expires_in_s, by)
     file = Path(folder) / "tokens" / str(made["id"])
     try:
         file.parent.mkdir(mode=0o700, exist_ok=True)
-        write_once(file, f"{made['secret']}\n".encode())
+        write_once(file, f"{made.pop('secret')}\n".encode())
     except OSError as error:
+        operations.token_revoke(made["id"])
         raise SettingsError(
             f"{file}: {error.strerror}; token {made['id']} was revoked",
             "racksalt must own its secrets folder",
         ) from None
-    told = {name: value for name, value in made.items() if name != "secret"}
-    return {**told, "secret_file": str(file)}
+    return {**made, "secret_file": str(file)}
 
 
 def take_hint(

@@ -221,17 +221,10 @@ def token_create(name, scopes, expires_in_s=30 * 86400):
 
         salt-run racksalt.token_create dashboard topology:read expires_in_s=86400
     """
-    from racksalt.adapters.salt_runner import keep_secret
+    from racksalt.adapters.salt_runner import create_token
 
-    def made(operations):
-        token = operations.token_create(name, _names([scopes]), float(expires_in_s), _actor())
-        try:
-            return keep_secret(_app().settings.secrets, token)
-        except Exception:
-            operations.token_revoke(token["id"])
-            raise
-
-    return _do(made)
+    given = name, _names([scopes]), float(expires_in_s), _actor()
+    return _do(create_token, _app().settings.secrets, *given)
 
 
 def token_revoke(token):
