@@ -323,12 +323,11 @@ class Operations:
 
         As a refusal, whatever the node would accept by now: nobody has reviewed what that would do.
         """
-        told = [
-            replace(event, data={**event.data, "refused": one["message"]})
-            for one in refused
-            if one["code"] != "not_found" and (event := events[one["node"]])
-        ]
-        self.conductor.handle(told)
+        why = {one["node"]: one["message"] for one in refused if one["code"] != "not_found"}
+        told = [(events[name], message) for name, message in why.items()]
+        self.conductor.handle(
+            [replace(e, data={**e.data, "refused": message}) for e, message in told]
+        )
 
 
 def _told(node: Node) -> dict[str, Any]:
