@@ -7,7 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from graphql_api.auth import NODE_WRITE, POWER_WRITE
-from graphql_api.filtering import node_test
+from graphql_api.filtering import must_say, node_test
 from graphql_api.problems import UserError
 from graphql_api.types.scalars import BigInt
 from racksalt.model.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
@@ -78,9 +78,8 @@ def _chosen(context: Context, asked: Any) -> list[str]:
         chosen = list(dict.fromkeys(str(one) for one in asked.nodes))
     else:
         test = node_test(asked.filter)
-        if test is None:
-            raise UserError("INVALID", "an empty filter would mean every node; name what you mean")
-        chosen = [row.id for row in context.snapshot.ordered if test(row)]
+        must_say(asked.filter)
+        chosen = [row.id for row in context.snapshot.ordered if test is not None and test(row)]
     if len(chosen) > MOST:
         raise UserError("LIMIT", f"{len(chosen)} nodes; one command takes at most {MOST}")
     if not chosen and asked.nodes is not None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
+
+from strawberry.utils.str_converters import to_camel_case
 
 from graphql_api.problems import UserError
 from graphql_api.types.scalars import seconds
@@ -134,6 +137,32 @@ def node_test(chosen: NodeFilter | None, depth: int = 0) -> Callable[[Node], boo
         negated = node_test(chosen.not_, depth + 1) or _anything
         tests.append(lambda it: not negated(it))
     return all_of(tests)
+
+
+def must_say(chosen: Any, where: str = "filter") -> None:
+    """Raise UserError (code INVALID) for a part of a filter that narrows nothing down.
+
+    A reader who asks for rows with ``prefix: ""`` sees too many of them; a command with it would be every node's,
+    most likely because a variable was not set. So each part that is given has to say something, at any depth.
+    """
+    given = {field.name: getattr(chosen, field.name) for field in fields(chosen)}
+    said = {name: value for name, value in given.items() if value is not None}
+    if not said:
+        raise _says_nothing(where)
+    for name, value in said.items():
+        path = f"{where}.{to_camel_case(name.rstrip('_'))}"
+        if value == [] or (value == "" and name in ("prefix", "contains")):
+            raise _says_nothing(path)
+        for part in value if isinstance(value, list) else [value]:
+            if is_dataclass(part):
+                must_say(part, path)
+
+
+def _says_nothing(path: str) -> UserError:
+    return UserError(
+        "INVALID",
+        f"{path} says nothing, and a command could mean every node by it; say what you mean or leave it out",
+    )
 
 
 def _own_tests(chosen: NodeFilter) -> list[Test]:

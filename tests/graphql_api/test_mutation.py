@@ -141,6 +141,43 @@ def test_an_input_that_makes_no_sense_does_nothing(fresh, given):
     assert fresh.store.head() == before
 
 
+@pytest.mark.parametrize(
+    ("chosen", "path"),
+    [
+        ({}, "filter"),
+        ({"rack": {"prefix": ""}}, "filter.rack.prefix"),
+        ({"name": {"contains": ""}}, "filter.name.contains"),
+        ({"rack": {"eq": None}}, "filter.rack"),
+        ({"state": ["DECLARED"], "rack": {"eq": None}}, "filter.rack"),
+        ({"or": [{}]}, "filter.or"),
+        ({"and": [{"zone": {"eq": "z1"}}, {}]}, "filter.and"),
+        ({"not": {"not": {}}}, "filter.not.not"),
+        ({"not": {"id": {"in": []}}}, "filter.not.id.in"),
+        ({"not": {"or": []}}, "filter.not.or"),
+        ({"memoryMib": {"gte": None}}, "filter.memoryMib"),
+    ],
+)
+def test_a_filter_of_which_a_part_says_nothing_commands_nobody(fresh, chosen, path):
+    """A variable that was not set must not turn a rack's command into everybody's; the refusal names the part."""
+    before = fresh.store.head()
+    query = "mutation($i:NodeCommandInput!){nodeCommand(input:$i){__typename ...on Problem{code message}}}"
+    found = fresh.ask(query, {"i": {"command": "RETIRE", "filter": chosen}})["nodeCommand"]
+    assert (found["__typename"], found["code"]) == ("Invalid", "INVALID")
+    assert found["message"].startswith(f"{path} says nothing")
+    assert fresh.store.head() == before
+
+
+def test_a_filter_may_leave_out_what_it_does_not_ask_for(fresh):
+    """Typed clients write null for what is not given, and nested filters that say something are taken."""
+    chosen = {
+        "rack": None,
+        "zone": {"eq": None, "prefix": "z1"},
+        "not": {"or": [{"name": {"eq": "n3"}}, {"state": ["READY"]}]},
+    }
+    found = command(fresh, command="APPROVE", filter=chosen, dryRun=True)
+    assert [one["nodeId"] for one in found["plan"]["nodes"]] == ["n1"]
+
+
 def test_an_unknown_node_stops_the_whole_command(fresh):
     """Nothing is done by halves because of a typing error."""
     found = command(fresh, command="APPROVE", nodes=["n1", "nx"])
