@@ -29,6 +29,8 @@ from graphql import (
     is_list_type,
 )
 
+from graphql_api.commands import MOST
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -49,6 +51,12 @@ WEIGHTS = {
     ("Mutation", "nodeCommand"): 10.0,
 }
 UNKNOWN_LIST = 10.0
+OF_COMMAND = {
+    ("CommandOutcome", "accepted"),
+    ("CommandOutcome", "refused"),
+    ("Plan", "nodes"),
+}
+"""Lists with a row for each node of the command that they answer."""
 LEAF = 0.05
 """A leaf is cheap, but a thousand aliases of it are not."""
 
@@ -151,10 +159,14 @@ class Reckoner:
             if weight:
                 weight += rows
             return weight + 1 + self._set(node.selection_set, named, rows)
-        per_row = 1 + self._set(node.selection_set, named, 0.0)
+        if type_.name == "Mutation":
+            page = self._commanded(node)
+            weight += page * weight
+        on = page if type_.name == "Mutation" or named.name == "Plan" else 0.0
+        per_row = 1 + self._set(node.selection_set, named, on)
         if not is_list_type(get_nullable_type(field.type)):
-            return weight + self._given_nodes(node) * weight + per_row
-        if type_.name.endswith("Connection"):
+            return weight + per_row
+        if type_.name.endswith("Connection") or (type_.name, name) in OF_COMMAND:
             return page * per_row
         return weight + self._fans.get((type_.name, name), UNKNOWN_LIST) * per_row
 
@@ -173,19 +185,28 @@ class Reckoner:
                 default = self._variables.get(given.value.name.value, default)
         return max(0.0, float(default)) if isinstance(default, (int, float)) else 100.0
 
-    def _given_nodes(self, node: FieldNode) -> int:
-        """Return how many nodes a mutation's input names."""
+    def _commanded(self, node: FieldNode) -> float:
+        """Return how many nodes a mutation may mean: those that it names, or all that a command may take."""
+        named = None
         for given in node.arguments or ():
-            if given.name.value != "input":
+            if given.name.value == "input":
+                named = self._named(given.value)
+        everybody = self._fans.get(("Query", "nodes"), float(MOST))
+        return min(float(MOST), everybody if named is None else float(named))
+
+    def _named(self, input_: Any) -> int | None:
+        """Return the length of ``nodes`` in an input; None where there is none, or none that can be counted."""
+        if isinstance(input_, VariableNode):
+            value = self._variables.get(input_.name.value)
+            nodes = value.get("nodes") if isinstance(value, dict) else None
+            return _length(nodes)
+        for entry in getattr(input_, "fields", ()):
+            if entry.name.value != "nodes" or isinstance(entry.value, NullValueNode):
                 continue
-            if isinstance(given.value, VariableNode):
-                value = self._variables.get(given.value.name.value)
-                nodes = value.get("nodes") if isinstance(value, dict) else None
-                return len(nodes) if isinstance(nodes, (list, tuple)) else 0
-            for entry in getattr(given.value, "fields", ()):
-                if entry.name.value == "nodes" and isinstance(entry.value, ListValueNode):
-                    return len(entry.value.values)
-        return 0
+            if isinstance(entry.value, VariableNode):
+                return _length(self._variables.get(entry.value.name.value))
+            return len(entry.value.values) if isinstance(entry.value, ListValueNode) else 1
+        return None
 
     def _included(self, directives: Iterable[DirectiveNode]) -> bool:
         for directive in directives:
@@ -202,3 +223,10 @@ class Reckoner:
             if (name == "skip" and truth is True) or (name == "include" and truth is False):
                 return False
         return True
+
+
+def _length(value: Any) -> int | None:
+    """Return how many a list's value holds (one that is no list is taken as its only element)."""
+    if value is None:
+        return None
+    return len(value) if isinstance(value, (list, tuple)) else 1

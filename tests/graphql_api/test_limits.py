@@ -144,6 +144,50 @@ def test_first_counts_wherever_it_comes_from():
     assert few < usual < many
 
 
+OUTCOME = "...on CommandOutcome{refused{node{zone{nodes{id}}}} plan{nodes{nodeId}}}"
+NAMES = [f"n{n}-{k}" for n in range(50) for k in range(20)]
+
+
+def of_command(given, *, outcome=OUTCOME, variables=None, declared="", site=(50, 20)):
+    """Return what a dry run costs, by default at 1,000 nodes."""
+    wanted = f"input:{{command:RETIRE,dryRun:true,{given}}}"
+    text = f"mutation{declared}{{nodeCommand({wanted}){{{outcome}}}}}"
+    return points(a_site(*site), text, variables)
+
+
+def test_a_commands_answer_is_reckoned_by_the_nodes_that_it_may_mean():
+    """Named in the text, by a variable of the list or of the whole input, or chosen by a filter: all the same."""
+    literal = of_command(f"nodes:{json.dumps(NAMES)}")
+    assert literal > Limits().cost
+    assert of_command("nodes:$n", declared="($n:[ID!])", variables={"n": NAMES}) == literal
+    assert of_command('filter:{rack:{prefix:"r"}}') == literal
+    assert of_command("nodes:$n", declared="($n:[ID!])") == literal
+    text = f"mutation($i:NodeCommandInput!){{nodeCommand(input:$i){{{OUTCOME}}}}}"
+    for given in ({"nodes": NAMES}, {"nodes": None, "filter": {"zone": {"eq": "z"}}}):
+        assert points(a_site(50, 20), text, {"i": given}) == literal
+
+
+def test_a_command_for_one_node_or_with_a_modest_answer_passes():
+    """What an operator asks of a thousand nodes at once is within the limit; one node costs next to nothing."""
+    modest = (
+        "...on CommandOutcome{accepted{nodeId node{state}} refused{nodeId message}"
+        " plan{hash nodes{nodeId reboots transitions{event}}}}"
+    )
+    assert of_command(f"nodes:{json.dumps(NAMES)}", outcome=modest) < Limits().cost / 4
+    assert of_command('nodes:"n0-0"', outcome=modest) == of_command(
+        'nodes:["n0-0"]', outcome=modest
+    )
+    assert of_command('nodes:["n0-0"]') < 5_000
+
+
+def test_no_command_is_reckoned_for_more_nodes_than_one_may_take():
+    """A filter at ten thousand nodes chooses at most what one command may take, or is refused."""
+    plain, chosen = "...on CommandOutcome{refused{nodeId}}", 'filter:{rack:{prefix:"r"}}'
+    many = of_command(chosen, outcome=plain, site=(100, 100))
+    assert many == of_command(chosen, outcome=plain)
+    assert many > of_command(chosen, outcome=plain, site=(5, 20)) * 5
+
+
 def test_what_is_skipped_costs_nothing():
     """@skip and @include are reckoned with the variables of the request."""
     snapshot = a_site(50, 20)
