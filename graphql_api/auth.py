@@ -13,7 +13,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from racksalt.model.errors import ForbiddenError
+from racksalt.model.errors import ForbiddenError, RacksaltError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,6 +45,10 @@ class UnauthenticatedError(Exception):
     code = "UNAUTHENTICATED"
 
 
+class LookUpError(Exception):
+    """A token could not be looked up. The cause is for the log alone: nobody knows yet who is told of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The holder of a good token."""
@@ -67,7 +71,7 @@ class Gate:
         self._known: OrderedDict[bytes, tuple[float, Caller | None]] = OrderedDict()
 
     async def caller(self, bearer: str | None) -> Caller:
-        """Return who holds this token; raises UnauthenticatedError."""
+        """Return who holds this token; raises UnauthenticatedError, or LookUpError when nobody can tell."""
         if not bearer or len(bearer) > TOKEN_LIMIT:
             raise UnauthenticatedError("a bearer token is needed")
         key = hashlib.sha256(bearer.encode()).digest()
@@ -89,6 +93,8 @@ class Gate:
             found = self._principals.principal(bearer)
         except ForbiddenError:
             return None
+        except RacksaltError as error:
+            raise LookUpError("the token could not be looked up") from error
         return Caller(str(found.id), str(found.name), frozenset(found.scopes))
 
 

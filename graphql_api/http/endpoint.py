@@ -47,15 +47,14 @@ class Endpoint:
             caller = await self._services.gate.caller(
                 bearer_of(request.headers.get("authorization"))
             )
-        except UnauthenticatedError as error:
-            refused = UserError(error.code, str(error))
-            headers = {"www-authenticate": 'Bearer realm="racksalt"', **NO_STORE}
-            return _response(request, execution.refusal(refused), 401, headers)
-        try:
             body = await self._body(request)
             asked = execution.parse_request(body, self._services.limits.variables_depth)
             planned = execution.plan(self._services, asked)
             return await self._answer(request, caller, planned)
+        except UnauthenticatedError as error:
+            refused = UserError(error.code, str(error))
+            headers = {"www-authenticate": 'Bearer realm="racksalt"', **NO_STORE}
+            return _response(request, execution.refusal(refused), 401, headers)
         except (UserError, RefusedDocumentError) as error:
             return _response(request, execution.refusal(error), _status(error))
         except Exception as error:  # noqa: BLE001 - masked and logged with an id

@@ -102,7 +102,11 @@ class Socket:
             await self._handle(await self._receive())
 
     async def _receive(self) -> dict[str, Any]:
-        text = await self._socket.receive_text()
+        try:
+            text = await self._socket.receive_text()
+        except KeyError:
+            # Starlette hands a binary frame over without text.
+            raise CloseError(BAD_REQUEST, "messages are text, not binary") from None
         if len(text) > self._services.limits.body_bytes:
             raise CloseError(BAD_REQUEST, "the message is too long")
         try:

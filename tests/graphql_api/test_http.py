@@ -6,6 +6,7 @@ import re
 import pytest
 
 from graphql_api import execution
+from racksalt.model.errors import StoreError
 
 GRAPHQL = "application/graphql-response+json"
 QUERY = "{zones{name racks{name}}}"
@@ -193,6 +194,22 @@ def test_a_failure_of_the_endpoint_itself_is_masked_too(rig, monkeypatch):
     assert answer.status_code == 500
     assert "hunter2" not in answer.text
     assert answer.json()["errors"][0]["message"] == "internal error"
+
+
+def test_a_failure_while_a_token_is_looked_up_is_masked_too(fresh, monkeypatch, caplog):
+    """A database that is away is our fault, told as such before anybody is known; the log has the cause."""
+
+    def broken(_bearer):
+        raise StoreError("connection to 10.0.0.5 refused")
+
+    monkeypatch.setattr(fresh.services.operations, "principal", broken)
+    answer = fresh.client.post("/graphql", json={"query": QUERY}, headers=fresh.headers())
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/json")
+    error = answer.json()["errors"][0]
+    assert (error["message"], error["extensions"]["code"]) == ("internal error", "INTERNAL")
+    assert "10.0.0.5" not in answer.text
+    assert error["extensions"]["id"] in caplog.text
+    assert "10.0.0.5" in caplog.text
 
 
 def test_an_answer_tells_revision_and_cost(rig):

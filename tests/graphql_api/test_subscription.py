@@ -222,6 +222,15 @@ def test_a_socket_that_breaks_the_protocol_is_closed(rig, messages, code, connec
     assert closed_with(session) == code
 
 
+def test_a_binary_message_breaks_the_protocol(rig, caplog, connect):
+    """Messages are text: whoever sends bytes, even before the token, is told so and fills no log."""
+    for first in (False, True):
+        session = connect(rig, init=first)
+        session.send_bytes(b'{"type":"connection_init"}')
+        assert closed_with(session) == 4400
+    assert not caplog.records
+
+
 def test_a_socket_must_speak_the_protocol(rig):
     """The old graphql-ws protocol and none at all are refused."""
     with rig.client.websocket_connect("/graphql", subprotocols=["graphql-ws"]) as session:
