@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from racksalt.boot.identity import normalise_serial
 from racksalt.conductor.addresses import make_room, settle, superseded, told, uprooted
+from racksalt.conductor.owners import Owners, make_way
+from racksalt.model.errors import InvalidInputError
 from racksalt.model.event import Entry
 from racksalt.model.node import Bmc, Family, Hardware, Nic, Node
 from racksalt.model.place import Network
@@ -15,20 +17,22 @@ from racksalt.network.allocate import boot_networks, name_of
 from racksalt.site.schema import Declarations, NodeDeclaration
 from racksalt.store import Store, Transaction
 from racksalt.store.addresses import forget_network
-from racksalt.store.tables import bmcs, nics
+from racksalt.store.tables import bmcs
 
 DECLARED = "declared"
+REFUSED = "bmc_refused"
+"""The change that says that a node's BMC was not taken in, because another node has it."""
 PARTS = ("bmc", "macs", "serial", "addresses")
 """Changes that concern no column of the node's own row."""
 
 
 class _Known(NamedTuple):
-    """What the store has of the declared nodes, by node; who owns each declared MAC; and by place what it boots on."""
+    """What the store has of the declared nodes, by node; who has what is declared; and by place what it boots on."""
 
     present: dict[str, Node]
     bmcs: dict[str, Bmc]
     hardware: dict[str, Hardware]
-    owners: dict[str, str]
+    owners: Owners
     boots: dict[tuple[str | None, str], list[tuple[Network, Family]]]
 
 
@@ -37,46 +41,65 @@ class _TrialError(Exception):
 
 
 def declare(
-    store: Store, site: Declarations, now: float, *, test: bool = False, whole: bool = True
+    store: Store,
+    site: Declarations,
+    now: float,
+    *,
+    test: bool = False,
+    around: Declarations | None = None,
 ) -> dict[str, Any]:
     """Bring the store to what is declared; return what changed (or would, with ``test``), by kind and name.
 
-    Nodes that are no longer declared are left alone: a file's mistake must not lose a machine. ``whole`` says that
-    these are all the networks that there shall be: one of another name, whose addresses are in a declared one, goes.
+    Nodes that are no longer declared are left alone: a file's mistake must not lose a machine. Networks of another
+    name go, whose addresses are in a declared one; but for a part of a site, with the whole site ``around`` it.
+
+    Raises:
+        InvalidInputError: a part of a site gives a node the BMC of another; nothing was changed. Of a whole site, the
+            rest is taken in, and the node's change and journal say why this is not.
     """
     changes: dict[str, Any] = {}
     with suppress(_TrialError), store.write() as tx:
-        for name in superseded(tx.all_of(Network), site.networks) if whole else ():
+        for name in superseded(tx.all_of(Network), site.networks) if around is None else ():
             forget_network(tx, name)
             changes.setdefault("gone_networks", []).append(name)
-        _declare(tx, site, now, changes)
+        _declare(tx, site, now, changes, around)
         if test:
             raise _TrialError
     return changes
 
 
-def _declare(tx: Transaction, site: Declarations, now: float, changes: dict[str, Any]) -> None:
+def _declare(
+    tx: Transaction,
+    site: Declarations,
+    now: float,
+    changes: dict[str, Any],
+    around: Declarations | None,
+) -> None:
     _places(tx, "zones", site.zones, changes)
     _places(tx, "racks", site.racks, changes)
     _places(tx, "networks", site.networks, changes)
+    everything = replace(site, nodes={**around.nodes, **site.nodes}) if around else site
+    owners = make_way(tx, site, everything)
+    if around and owners.refused:
+        raise InvalidInputError("; ".join(owners.refused.values()))
     networks = tx.all_of(Network)
     known = _Known(
         tx.nodes(site.nodes),
         tx.bmcs(site.nodes),
         tx.hardware(site.nodes),
-        _owners(tx, site),
+        owners,
         {
             (it.zone, it.name): boot_networks(networks, it.zone, it.name)
             for it in site.racks.values()
         },
     )
-    nodes: dict[str, dict[str, Any]] = {}
+    nodes: dict[str, dict[str, Any]] = {name: {**lost} for name, lost in owners.lost.items()}
     for name, declared in site.nodes.items():
-        change = _node(tx, site, declared, known, now)
+        change = _taken_in(tx, site, declared, known, now)
         if change:
-            nodes[name] = change
+            nodes[name] = {**nodes.get(name, {}), **change}
     everybody = bool(changes.keys() & {"networks", "gone_networks"})
-    after = _addresses(tx, site, networks, nodes, everybody=everybody)
+    after = _addresses(tx, site, everything, networks, nodes, everybody=everybody)
     seq = tx.head()
     for number, (name, change) in enumerate(nodes.items(), 1):
         before = known.present.get(name) if name in site.nodes else after[name]
@@ -88,6 +111,7 @@ def _declare(tx: Transaction, site: Declarations, now: float, changes: dict[str,
 def _addresses(
     tx: Transaction,
     site: Declarations,
+    everything: Declarations,
     networks: list[Network],
     changes: dict[str, dict[str, Any]],
     *,
@@ -96,28 +120,16 @@ def _addresses(
     """Give the nodes their addresses and add what changed to ``changes``; return the nodes by id.
 
     When a network changed, that concerns ``everybody`` who was let in, also nodes that the files do not declare; and
-    those who were not let in, if the network went that their address is on.
+    those who were not let in, if the network went that their address is on. What they shall have is told by
+    ``everything`` that is declared, of which ``site`` is taken in now.
     """
     moved = make_room(tx, site) | (uprooted(tx, networks) if everybody else set())
     ids = [node.id for node in tx.all_of(Node)] if everybody else [*site.nodes, *moved]
     nodes = tx.nodes([*ids, *changes])
     known = [it for it in nodes.values() if it.approved or it.id in site.nodes or it.id in moved]
-    for name, outcome in settle(tx, known, site, networks).items():
+    for name, outcome in settle(tx, known, everything, networks).items():
         changes.setdefault(name, {})["addresses"] = told(outcome)
     return nodes
-
-
-def _owners(tx: Transaction, site: Declarations) -> dict[str, str]:
-    """Return who owns the declared MACs; a machine that nobody approved must give up what is another's."""
-    owners = tx.mac_owners([mac for node in site.nodes.values() for mac in node.macs])
-    strangers = {n.id for n in tx.nodes(set(owners.values())).values() if not n.approved}
-    others = strangers - set(site.nodes)
-    taken = {mac: owner for mac, owner in owners.items() if owner in others}
-    for mac in taken:
-        del owners[mac]
-        tx.remove(nics, mac=mac)
-    tx.touch(set(taken.values()))
-    return owners
 
 
 def _places(tx: Transaction, kind: str, wanted: dict[str, Any], changes: dict[str, Any]) -> None:
@@ -129,6 +141,16 @@ def _places(tx: Transaction, kind: str, wanted: dict[str, Any], changes: dict[st
     if fresh:
         changes[kind] = sorted(fresh)
         tx.put_places(list(fresh.values()))
+
+
+def _taken_in(
+    tx: Transaction, site: Declarations, declared: NodeDeclaration, known: _Known, now: float
+) -> dict[str, Any]:
+    """Take in one node, without a BMC that another has; return what changed."""
+    why = known.owners.refused.get(declared.id)
+    if why is None:
+        return _node(tx, site, declared, known, now)
+    return {**_node(tx, site, replace(declared, bmc=None), known, now), REFUSED: why}
 
 
 def _node(
@@ -157,7 +179,7 @@ def _node(
             **wanted,
         )
         tx.add_nodes([fresh])
-        _parts(tx, declared, known.owners)
+        _parts(tx, declared, known.owners.macs)
         return {"state": DECLARED, **wanted}
     change = {name: value for name, value in wanted.items() if getattr(node, name) != value}
     return _followed(tx, declared, node, known, change)
@@ -170,7 +192,7 @@ def _followed(
     if declared.bmc is not None and known.bmcs.get(node.id) != declared.bmc:
         change["bmc"] = f"{declared.bmc.protocol} {declared.bmc.address}:{declared.bmc.port}"
     # What inventory found is the truth about a node that was seen.
-    missing = _missing(declared, known.owners) if node.state == DECLARED else []
+    missing = _missing(declared, known.owners.macs) if node.state == DECLARED else []
     if missing:
         change["macs"] = [nic.mac for nic in missing]
     if declared.serial and _other_board(declared, known.hardware.get(node.id)):
@@ -219,6 +241,7 @@ def _missing(declared: NodeDeclaration, owners: dict[str, str]) -> list[Nic]:
 
 
 def _entry(seq: int, now: float, node: Node, before: Node | None, change: dict[str, Any]) -> Entry:
+    why = [change[REFUSED]] if REFUSED in change else []
     return Entry(
         seq=seq,
         at=now,
@@ -231,6 +254,6 @@ def _entry(seq: int, now: float, node: Node, before: Node | None, change: dict[s
         stage=node.stage,
         source="site",
         actor="site files",
-        message=f"declared: {', '.join(sorted(change))}",
+        message="; ".join([f"declared: {', '.join(sorted(change))}", *why]),
         detail=change,
     )

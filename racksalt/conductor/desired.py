@@ -49,7 +49,7 @@ def present(
     """Bring one zone, rack, network or node to what is declared; return what changed (or would).
 
     Raises:
-        InvalidInputError: the declaration makes no sense; nothing was changed.
+        InvalidInputError: the declaration makes no sense, or its BMC is another node's; nothing was changed.
     """
     if kind not in KINDS:
         raise InvalidInputError(f"no kind {kind!r}", f"one of {', '.join(KINDS)}")
@@ -64,7 +64,7 @@ def present(
     site = operations.site.declarations
     claims = {**site.claims, **around.claims}
     wanted = Declarations(policy=site.policy, conduits=site.conduits, claims=claims, **one)
-    return declare(operations.store, wanted, operations.clock(), test=test, whole=False)
+    return declare(operations.store, wanted, operations.clock(), test=test, around=site)
 
 
 def desire(
