@@ -201,7 +201,8 @@ def _filtering(
     if observed.bridge == "filtering" or not want:
         return ()
     members = {name for name, port in observed.ports.items() if port.member}
-    others = sorted(members - set(want) - set(switch.management_ports))
+    _refuse_the_way_in(switch, members, observed)
+    others = sorted(members - set(want))
     if others:
         raise SwitchPlanError(
             f"{switch.name} does not keep VLANs apart, and {', '.join(others)} may carry tagged "
@@ -210,6 +211,27 @@ def _filtering(
         )
     why = f"the bridge {switch.bridge} must keep VLANs apart"
     return (Step(port=BRIDGE, kind="bridge", before=observed.bridge, after="filtering", why=why),)
+
+
+def _refuse_the_way_in(switch: Switch, members: set[str], observed: Observed) -> None:
+    """Raise SwitchPlanError if filtering could cut the way to the switch.
+
+    A bridge that does not filter passes every tag, whatever its tables of VLANs say, and once it filters, its own table
+    decides as well as that of the port. So what works before tells nothing of what works after.
+    """
+    managed = sorted(members & set(switch.management_ports))
+    ways = sorted({name for name, _ in observed.path} & members)
+    if managed or ways:
+        what = (
+            f"the management port {', '.join(managed)} is"
+            if managed
+            else f"racksalt may come in by {', '.join(ways)}, which is"
+        )
+        raise SwitchPlanError(
+            f"{switch.name} does not keep VLANs apart, and {what} part of its bridge {switch.bridge}",
+            "make the bridge filter by hand first, from the console: the VLANs of this way, on the port and on the "
+            "bridge itself, before `vlan_filtering 1`",
+        )
 
 
 def _steps(want: WantedPort, observed: Observed, notes: list[str]) -> Iterator[Step]:

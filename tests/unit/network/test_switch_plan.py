@@ -142,13 +142,35 @@ def test_management_ports_and_vlans_stay():
         plan(replace(TOR, management_vlans=(1,)), want(swp1=SWP1), OUT_OF_THE_BOX)
 
 
+APART = PortState(name="eth0", member=False, untagged=None)
+PLAIN = Observed(ports={**OUT_OF_THE_BOX.ports, "eth0": APART}, bridge="plain")
+ALL = want(**{name: replace(SWP1, name=name) for name in ("swp1", "swp2", "swp10")})
+
+
 def test_a_bridge_that_mixes_vlans_is_changed_only_when_all_its_ports_are_declared():
     """Filtering would cut the tagged frames of a port that nobody declared."""
-    plain = replace(OUT_OF_THE_BOX, bridge="plain")
     with pytest.raises(SwitchPlanError, match="swp10, swp2 may carry"):
-        plan(TOR, want(swp1=SWP1), plain)
-    ports = want(**{n: replace(SWP1, name=n) for n in ("swp1", "swp2", "swp10")})
-    assert plan(TOR, ports, plain).steps[0].kind == "bridge"
+        plan(TOR, want(swp1=SWP1), PLAIN)
+    assert plan(TOR, ALL, PLAIN).steps[0].kind == "bridge"
+
+
+def test_a_bridge_with_a_management_port_in_it_is_made_to_filter_by_hand():
+    """Nobody can declare that port's VLANs, so filtering would drop the tagged frames that racksalt comes in by.
+
+    A management port was no obstacle once: it is never changed. But that the bridge filters does change it.
+    """
+    uplink = replace(PLAIN, ports=OUT_OF_THE_BOX.ports)
+    with pytest.raises(SwitchPlanError, match="management port eth0 is part of") as caught:
+        plan(TOR, ALL, uplink)
+    assert "by hand" in caught.value.hint
+
+
+@pytest.mark.parametrize("way", [1, 10, None])
+def test_a_bridge_that_racksalt_comes_in_by_is_made_to_filter_by_hand(way):
+    """Tagged (br0.10) or not: a bridge that does not filter carries what its tables of VLANs do not have."""
+    with pytest.raises(SwitchPlanError, match="may come in by swp10, which is part of"):
+        plan(TOR, ALL, replace(PLAIN, path=(("swp10", way),)))
+    assert plan(TOR, ALL, replace(PLAIN, path=(("eth0", None),))).steps[0].kind == "bridge"
 
 
 def test_what_a_switch_cannot_do_is_noted_and_not_tried():
