@@ -62,10 +62,17 @@ class Service:
     def start(self) -> None:
         """Serve what the store says now.
 
+        What a server serves in spite of an error is no reason to end it: that is told and tried again.
+
         Raises:
             DhcpError: the server cannot be started; the message says why.
         """
-        self._refresh()
+        try:
+            self._refresh()
+        except DhcpError as error:
+            if not error.detail.get("serving"):
+                raise
+            self._failed(error)
         log.info("serving %d nodes by %s", len(self._wanted.hosts), self._settings.dhcp.server)
 
     def run(self, stop: threading.Event) -> None:
@@ -82,12 +89,15 @@ class Service:
             for note in self._server.tend():
                 self._tell(note)
         except (RacksaltError, OSError, subprocess.SubprocessError) as error:
-            # The server goes on with what it has; said once, tried again and again.
-            if str(error) != self._problem:
-                log.error("%s", error)
-            self._problem = str(error)
-            self._not_before = time.monotonic() + WAIT_S
+            self._failed(error)
         self._write_status()
+
+    def _failed(self, error: Exception) -> None:
+        """The server goes on with what it has; said once, tried again and again."""
+        if str(error) != self._problem:
+            log.error("%s", error)
+        self._problem = str(error)
+        self._not_before = time.monotonic() + WAIT_S
 
     def _is_due(self) -> bool:
         now = time.monotonic()

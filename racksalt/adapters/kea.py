@@ -24,7 +24,7 @@ from racksalt.model.errors import DhcpError
 from racksalt.model.place import Network
 from racksalt.network.dhcp import Lease, Note, Wanted, discovery, exhausted, leases_in, network_at
 from racksalt.network.dnsmasq import Link
-from racksalt.network.kea import HOOKS, config, host_rows
+from racksalt.network.kea import HOOKS, HostRow, config, host_rows
 from racksalt.network.kea_log import mac_of, refused_in
 from racksalt.settings import Settings
 
@@ -52,17 +52,39 @@ class Kea:
         self._hosts = KeaHosts(settings.dhcp.kea_database)
         self._texts: dict[int, str] = {}
         self._wanted = Wanted(hosts={})
+        self._left_out: list[Note] = []
         self.children = {family: self._child(family) for family in FAMILIES}
 
     def apply(self, wanted: Wanted) -> None:
         """Write reservations into the database; a changed configuration, once tested, restarts its server.
 
+        Where the database does not take them, a server that is not there is started all the same, for it may still
+        read. One that runs is let alone: it could not be started again while its database is away.
+
         Raises:
-            DhcpError: no interface, a refused configuration or database, or a server does not start.
+            DhcpError: no interface, a refused configuration or database (``detail`` has ``serving`` if the servers
+                serve nevertheless), or a server does not start.
         """
         links = chosen(self._all_links(), wanted.networks, self._settings.dhcp.interfaces)
-        self._hosts.apply(host_rows(wanted))
+        refused = self._written(wanted)
         self._wanted = wanted
+        try:
+            self._serve(wanted, links, restart=refused is None)
+        except DhcpError as error:
+            raise refused or error from error
+        if refused is not None:
+            raise DhcpError(refused.message, refused.hint, serving=True)
+
+    def _written(self, wanted: Wanted) -> DhcpError | None:
+        """Write the reservations; return why the database did not take them."""
+        try:
+            self._hosts.apply(host_rows(wanted))
+        except DhcpError as error:
+            return error
+        self._left_out = [_left_out(row) for row in self._hosts.left_out]
+        return None
+
+    def _serve(self, wanted: Wanted, links: Sequence[Link], *, restart: bool) -> None:
         self._names.apply(replace(wanted, networks=()), links)
         database = self._hosts.database()
         for family, child in self.children.items():
@@ -70,12 +92,12 @@ class Kea:
                 child.stop()
                 continue
             text = _text(family, wanted, self._settings, links, database)
-            if text != self._texts.get(family) or not child.started:
+            if not child.started or (restart and text != self._texts.get(family)):
                 self._restart(family, text)
 
     def tend(self) -> list[Note]:
         """Keep the servers alive and read their logs."""
-        notes = self._names.tend()
+        notes, self._left_out = [*self._left_out, *self._names.tend()], []
         leases = lru_cache(self.leases)
         for family, child in self.children.items():
             ended = child.tend()
@@ -159,6 +181,15 @@ class Kea:
                 "`ss -lunp` shows other DHCP servers; dhcp.kea_database must have Kea's tables",
             )
         self._texts[family] = text
+
+
+def _left_out(row: HostRow) -> Note:
+    """Return the note that the site itself has a reservation for a NIC of a node."""
+    message = (
+        f"{row.mac} of node {row.node!r} is left out: Kea's database has a reservation of the site's own for it; "
+        "delete that one, or let it be and give the node its address there"
+    )
+    return Note(message, "dhcp_left_out", message, {"mac": row.mac, "left_out": row.node})
 
 
 def rendered(settings: Settings, wanted: Wanted, *, check: bool) -> str:

@@ -1,6 +1,7 @@
 """Keeps Kea's host database at what is wanted. Kea reads it at each request: nothing has to be reloaded.
 
-Rows are marked as ours in ``user_context``; those of the site itself are never touched.
+Rows are marked as ours in ``user_context``; those of the site itself are never touched. One MAC has one reservation in
+a subnet, so where the site has one, ours is left out: the database would refuse all others along with it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ SELECT h.host_id, encode(h.dhcp_identifier, 'hex'), coalesce(h.dhcp4_subnet_id, 
              ORDER BY r.reservation_id)
 FROM hosts h WHERE h.dhcp_identifier_type = 0 AND h.user_context LIKE '{"racksalt"%'
 """
+_OF_THE_SITE = """
+SELECT encode(dhcp_identifier, 'hex'), dhcp4_subnet_id, dhcp6_subnet_id FROM hosts
+WHERE dhcp_identifier_type = 0 AND dhcp_identifier = ANY(%s)
+  AND (user_context IS NULL OR user_context NOT LIKE '{"racksalt"%%')
+"""
 _HOST = """
 INSERT INTO hosts (dhcp_identifier, dhcp_identifier_type, dhcp4_subnet_id, dhcp6_subnet_id,
                    ipv4_address, hostname, user_context)
@@ -48,9 +54,12 @@ class KeaHosts:
         self._url = url
         self._known: dict[tuple[str, int], HostRow] | None = None
         self._ids: dict[tuple[str, int], int] = {}
+        self.left_out: list[HostRow] = []
 
     def apply(self, wanted: Mapping[tuple[str, int], HostRow]) -> int:
         """Write what differs, in one transaction; return how many reservations that were.
+
+        ``left_out`` are afterwards those for which the site has its own; they are looked at again each time.
 
         Raises:
             DhcpError: the database refused; nothing was written.
@@ -60,18 +69,21 @@ class KeaHosts:
                 self._read()
             known = self._known or {}
             gone = [key for key, row in known.items() if wanted.get(key) != row]
-            fresh = [row for key, row in wanted.items() if known.get(key) != row]
+            fresh = {key: row for key, row in wanted.items() if known.get(key) != row}
+            self.left_out = []
             if not gone and not fresh:
                 return 0
             self._known = None
             with self._connect() as connection, connection.cursor() as cursor:
                 ids = [self._ids[key] for key in gone]
                 cursor.execute("DELETE FROM hosts WHERE host_id = ANY(%s)", (ids,))
-                added = _insert(cursor, fresh)
+                theirs = _of_the_site(cursor, fresh)
+                self.left_out = [fresh.pop(key) for key in sorted(theirs & fresh.keys())]
+                added = _insert(cursor, fresh.values())
             for key in gone:
                 del self._ids[key]
             self._ids.update(added)
-            self._known = dict(wanted)
+            self._known = {key: row for key, row in wanted.items() if key in self._ids}
             return len(fresh) + len(gone)
 
     def database(self) -> dict[str, str]:
@@ -97,9 +109,27 @@ class KeaHosts:
         with self._connect() as connection:
             for number, mac, subnet, ipv4, label, context, ipv6 in connection.execute(_OURS):
                 node, environment = json.loads(context)[MARK]
-                key = (":".join(mac[n : n + 2] for n in range(0, len(mac), 2)), subnet)
+                key = (_mac(mac), subnet)
                 self._ids[key] = number
                 self._known[key] = HostRow(*key, ipv4, tuple(ipv6), label, node, environment)
+
+
+def _of_the_site(
+    cursor: psycopg.Cursor[Any], keys: Iterable[tuple[str, int]]
+) -> set[tuple[str, int]]:
+    """Return the reservations of the site itself for these MACs."""
+    macs = sorted({mac for mac, _ in keys})
+    cursor.execute(_OF_THE_SITE, ([bytes.fromhex(mac.replace(":", "")) for mac in macs],))
+    return {
+        (_mac(told), subnet)
+        for told, *subnets in cursor.fetchall()
+        for subnet in subnets
+        if subnet is not None
+    }
+
+
+def _mac(told: str) -> str:
+    return ":".join(told[n : n + 2] for n in range(0, len(told), 2))
 
 
 def _insert(cursor: psycopg.Cursor[Any], rows: Iterable[HostRow]) -> dict[tuple[str, int], int]:

@@ -10,6 +10,7 @@ import signal
 import pytest
 
 from racksalt.model.place import Range
+from racksalt.network.kea import subnet_ids
 from tests.support.databases import postgresql  # noqa: F401  a fixture
 from tests.support.dhcp_lab import (
     DOMAIN,
@@ -192,3 +193,56 @@ def test_the_sites_own_reservations_are_left_alone_and_a_dead_kea_is_restarted(l
     until(lambda: set(lab.pids("kea-dhcp4")) - {pid})
     until(lambda: lab.noted("dhcp_server_ended"))
     until(lambda: lab.ask(mac_of(11)).get("ip") == "10.77.0.11")
+
+
+def test_a_node_for_which_the_site_has_a_reservation_keeps_nobody_from_theirs(lab, database):
+    """One MAC has one row in a subnet: ours is left out and told with MAC and node, all others are written.
+
+    Once the site's row is gone, ours comes.
+    """
+    import psycopg
+
+    row = (bytes.fromhex(mac_of(10).replace(":", "")), subnet_ids([PROV])[PROV.name])
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO hosts (dhcp_identifier, dhcp_identifier_type, dhcp4_subnet_id, hostname) "
+            "VALUES (%s, 0, %s, 'theirs')",
+            row,
+        )
+    lab.add(10)
+    lab.add(11)
+    lab.start()
+    assert lab.ask(mac_of(11))["ip"] == "10.77.0.11"
+    until(lambda: lab.noted("dhcp_left_out"))
+    (told,) = lab.noted("dhcp_left_out")
+    assert (told.detail["mac"], told.detail["left_out"]) == (mac_of(10), "n10")
+    with psycopg.connect(database) as connection:
+        connection.execute("DELETE FROM hosts WHERE hostname = 'theirs'")
+    lab.add(12)
+    until(lambda: lab.ask(mac_of(10)).get("ip") == "10.77.0.10")
+
+
+NO_ROWS = """
+CREATE FUNCTION no_rows() RETURNS trigger AS 'BEGIN RAISE EXCEPTION ''not today''; END' LANGUAGE plpgsql;
+CREATE TRIGGER no_rows BEFORE INSERT ON hosts FOR EACH ROW EXECUTE FUNCTION no_rows();
+"""
+
+
+def test_a_database_that_takes_no_rows_keeps_nobody_from_being_served(lab, database):
+    """After a restart too, Kea serves what the database has; what it refused is told, and written once it may be."""
+    import psycopg
+
+    lab.add(10)
+    lab.start()
+    lab.stop()
+    with psycopg.connect(database) as connection:
+        connection.execute(NO_ROWS)
+    lab.add(11)
+    lab.start()
+    assert lab.ask(mac_of(10))["ip"] == "10.77.0.10"
+    until((lab.root / "dhcp/status.json").exists)
+    until(lambda: "not today" in lab.status()["problem"])
+    with psycopg.connect(database) as connection:
+        connection.execute("DROP TRIGGER no_rows ON hosts")
+    until(lambda: lab.ask(mac_of(11)).get("ip") == "10.77.0.11")
+    until(lambda: lab.status()["problem"] == "")

@@ -102,6 +102,17 @@ def test_a_server_that_cannot_start_is_an_error(rig):
         rig.service.start()
 
 
+def test_a_server_that_serves_in_spite_of_an_error_is_let_serve(rig):
+    """Ending it at the start would leave everybody without an address; it is told and tried again."""
+    rig.server.error = DhcpError("its database refuses", serving=True)
+    rig.service.start()
+    rig.step()
+    assert rig.service._problem == "its database refuses"
+    rig.server.error = None
+    rig.step()
+    assert (rig.service._problem, len(rig.server.applied)) == ("", 1)
+
+
 def test_notes_are_journalled_once_a_minute_for_each_key(rig):
     """A rack that asks again and again does not fill the journal."""
     full = Note("prov/4", "dhcp_exhausted", "no free address", {"network": "prov"})
