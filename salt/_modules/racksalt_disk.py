@@ -1,12 +1,13 @@
 """
 The disks of a real machine: what they are, which of them racksalt may write to, and why not the others.
 
-Every function that writes goes through ``allowed`` or ``chosen``. A disk is refused when it is removable, in
-use, or outside the plan: the disks that the store has in this node's inventory (pillar ``racksalt:disks``).
+Every function that writes goes through ``allowed`` or ``chosen``. A disk is refused when it is none of the
+node's own (``racksalt_block``), in use, or outside the plan: the disks that the store has in this node's
+inventory (pillar ``racksalt:disks``).
 Nothing at all is written on a system that racksalt did not boot for it. ``racksalt: {only_devices: [...]}`` in
 the minion's configuration narrows all of this to the named devices and stands for plan and boot, for tests.
 
-Sources: sysfs (Linux ABI, ``sysfs-block``), ``/proc/self/mounts``, ``/proc/swaps``.
+Sources: ``racksalt_block``, ``/proc/self/mountinfo``, ``/proc/swaps``.
 """
 
 import fnmatch
@@ -17,14 +18,11 @@ import uuid
 
 from salt.exceptions import CommandExecutionError
 
-_NOT_A_DISK = re.compile(r"(loop|ram|zram|dm-|md|sr|fd|nbd|drbd|rbd|bcache|zd|mmcblk\d+boot)")
 _BOOTED = re.compile(r"(?:^|\s)racksalt\.environment=(live|installer)(?:\s|$)")
 _NAMESPACE = uuid.UUID("a5b0a1de-2ad5-5c3e-9e07-6e7a3c1b7f10")
-_PAGE_80_HEADER = 4  # SPC-4 section 7.8.15
 _MATCHES = ("serial", "wwn", "model", "name", "min_gb", "max_gb", "rotational", "transport")
 _NO_TEXTS = ("min_gb", "max_gb", "rotational")
 _SETTINGS = ("disks", "raid", "root_gb", "filesystem", "partitions")
-_FLAGS = {"rotational": "queue/rotational", "removable": "removable", "read_only": "ro"}
 _STAGES = {
     "partition": "racksalt_partition",
     "image": "racksalt_target",
@@ -74,9 +72,8 @@ def carry_out(stage, settings=None):
 
 def disks():
     """
-    Return every disk: ``[{"name", "device", "by_id", "serial", "wwn", "model", "bytes", "rotational",
-    "transport", "removable", "holders", "refused"}]``. ``refused`` says why racksalt will not write to
-    it, None if it may.
+    Return every disk as ``racksalt_block.disks`` does, with ``by_id`` and ``refused``, which says why
+    racksalt will not write to it, None if it may.
 
     CLI Example:
 
@@ -85,8 +82,9 @@ def disks():
         salt 'r1n1' racksalt_disk.disks
     """
     links, used, planned, only = _links(), _used(), _planned(), _only()
-    found = [_disk(block, links) for block in _blocks(only)]
+    found = __salt__["racksalt_block.disks"](only=only)
     for disk in found:
+        disk["by_id"] = links.get(disk["name"])
         disk["refused"] = _refusal(disk, used, planned, only)
     return found
 
@@ -102,7 +100,7 @@ def allowed(wanted="all"):
 
         salt 'r1n1' racksalt_disk.allowed all
     """
-    found = [disk for disk in disks() if not _is_medium(disk)]
+    found = [disk for disk in disks() if not disk["away"]]
     if wanted == "system":
         return chosen(__salt__["pillar.get"]("racksalt:stages:partition", {}, unmask=True))
     if not wanted:
@@ -135,14 +133,13 @@ def chosen(settings=None):
     _sense(settings)
     wanted = settings.get("disks") or {}
     count, match = _count(settings), wanted.get("match") or {}
-    refused = {disk["name"]: (disk, _unfit(disk, match, settings)) for disk in disks()}
-    fit = [disk for disk, why in refused.values() if not why]
+    found = _judged(match, settings)
+    fit = [disk for disk in found if not disk["refused"]]
     if len(fit) < count:
-        others = [{**disk, "refused": why} for disk, why in refused.values() if why]
-        told = _told(others) or "there is no disk"
+        told = _told([disk for disk in found if disk["refused"]]) or "there is no disk"
         message = f"{count} system disks wanted, {len(fit)} fit; nothing was changed: {told}"
         raise CommandExecutionError(message)
-    return sorted(fit, key=lambda disk: (disk["bytes"], disk["name"]))[:count]
+    return fit[:count]
 
 
 def refusals(settings=None):
@@ -156,8 +153,8 @@ def refusals(settings=None):
         salt 'r1n1' racksalt_disk.refusals
     """
     match = ((settings or {}).get("disks") or {}).get("match") or {}
-    told = {disk["name"]: _unfit(disk, match, settings or {}) for disk in disks()}
-    return {name: why for name, why in told.items() if why}
+    found = _judged(match, settings or {})
+    return {disk["name"]: disk["refused"] for disk in found if disk["refused"]}
 
 
 def installation():
@@ -199,50 +196,6 @@ def _only():
     return None if only is None else {str(name) for name in only}
 
 
-def _blocks(only):
-    blocks = sorted(pathlib.Path("/sys/block").glob("*"))
-    if only is not None:
-        return [block for block in blocks if block.name in only]
-    return [b for b in blocks if not _NOT_A_DISK.match(b.name) and _text(b / "hidden") != "1"]
-
-
-def _disk(block, links):
-    wwid = (_text(block / "device/wwid") or _text(block / "wwid") or "").lower()
-    flags = {key: _text(block / file) == "1" for key, file in _FLAGS.items()}
-    return {
-        "name": block.name,
-        "device": f"/dev/{block.name}",
-        "by_id": links.get(block.name),
-        "serial": _serial(block),
-        "wwn": wwid.replace("naa.", "0x") or None,
-        "model": _text(block / "device/model"),
-        "bytes": int(_text(block / "size") or 0) * 512,  # sectors of 512, whatever the disk says
-        "transport": _transport(block.name, str(block.resolve())),
-        "holders": _holders(block),
-        **flags,
-    }
-
-
-def _serial(block):
-    try:
-        page = (block / "device/vpd_pg80").read_bytes()[_PAGE_80_HEADER:]
-        told = page.decode(errors="replace").strip("\0 \n")
-    except OSError:
-        told = ""
-    return told or _text(block / "device/serial") or _text(block / "serial")
-
-
-def _transport(name, where):
-    kinds = {"nvme": "nvme", "vd": "virtio", "loop": "loop", "mmcblk": "mmc"}
-    known = next((kind for begin, kind in kinds.items() if name.startswith(begin)), None)
-    return known or next((kind for kind in ("usb", "ata") if f"/{kind}" in where), "scsi")
-
-
-def _holders(block):
-    """Return the kernel devices that are made of this disk or of its partitions."""
-    return sorted({path.name for path in [*block.glob("holders/*"), *block.glob("*/holders/*")]})
-
-
 def _links():
     """Return one ``/dev/disk/by-id`` path a disk, where something keeps that folder."""
     links = {}
@@ -264,12 +217,10 @@ def _used():
 
 
 def _use(disk, used):
-    block = pathlib.Path("/sys/block", disk["name"])
-    held = [pathlib.Path("/sys/block", name) for name in disk["holders"]]
-    for part in (block, *block.glob(f"{block.name}*"), *held):
-        how = used.get(_text(part / "dev")) or used.get(part.name)
+    for name, number in disk["parts"]:
+        how = used.get(number) or used.get(name)
         if how:
-            return f"{part.name} is {how}"
+            return f"{name} is {how}"
     return None
 
 
@@ -287,8 +238,8 @@ def _lacking(found):
 
 
 def _refusal(disk, used, planned, only):
-    if _is_medium(disk):
-        return "is a removable medium"
+    if disk["away"]:
+        return disk["away"]
     if disk["read_only"]:
         return "is write-protected"
     use = _use(disk, used)
@@ -301,10 +252,6 @@ def _refusal(disk, used, planned, only):
     if needs_plan and not any(_is_same(disk, one) for one in planned or ()):
         return "is outside the plan: it is not in the inventory that racksalt has of this node"
     return None
-
-
-def _is_medium(disk):
-    return disk["removable"] or disk["transport"] == "usb" or not disk["bytes"]
 
 
 def _is_same(disk, told):
@@ -365,6 +312,19 @@ def _shape(settings):
         raise CommandExecutionError(message)
 
 
+def _judged(match, settings):
+    """Return all disks, the smallest first, each with why it is no system disk for these settings."""
+    bodies, found = {}, sorted(disks(), key=lambda disk: (disk["bytes"], disk["name"]))
+    for disk in found:
+        disk["refused"] = _unfit(disk, match, settings)
+        first = bodies.get(disk["body"])
+        if not disk["refused"] and first and _raid(settings) == "raid1":
+            disk["refused"] = f"is in the same hardware as {first}: a mirror needs two"
+        if not disk["refused"]:
+            bodies.setdefault(disk["body"], disk["name"])
+    return found
+
+
 def _unfit(disk, match, settings):
     if disk["refused"]:
         return disk["refused"]
@@ -391,10 +351,3 @@ def _told(found):
     return "; ".join(
         f"{disk['name']} (serial {disk['serial'] or 'unknown'}) {disk['refused']}" for disk in found
     )
-
-
-def _text(path):
-    try:
-        return path.read_text(errors="replace").strip() or None
-    except OSError:
-        return None

@@ -1,25 +1,20 @@
 """
-The disks of a machine, as the kernel (Linux ABI, sysfs-block), smartctl and nvme tell of them.
+The disks of a machine, as the kernel (by ``racksalt_block``), smartctl and nvme tell of them.
 Nothing is written; ``racksalt_disk`` does that.
 """
 
 import json
 import pathlib
-import re
 
 from salt.exceptions import CommandExecutionError
 
-_NOT_A_DISK = re.compile(r"(loop|ram|zram|dm-|md|sr|fd|nbd|drbd|rbd|bcache|zd|nvme\d+c\d)")
-_WWN = re.compile(r"naa\.([0-9a-f]{16,32})|(eui\.[0-9a-f]{16,32}|uuid\.[0-9a-f-]{36})")
-_PAGE_80_HEADER = 4
 _OURS = "racksalt-"
 _NO_DATA = ("linux_raid_member",)  # what the array itself holds is looked at instead
-_SECTOR = 512  # bytes in sysfs, whatever the disk says
 
 
 def disks(root="/"):
     """
-    Return the fixed disks: ``[{"name", "serial", "wwn", "model", "size_gb", "media", "rotational",
+    Return the node's own disks: ``[{"name", "serial", "wwn", "model", "size_gb", "media", "rotational",
     "health", "firmware"}]``. ``size_gb`` is in 10^9 bytes, ``media`` is ``ssd``, ``hdd``, ``nvme`` or
     ``unknown``, ``health`` what the disk itself says: ``ok``, ``failing`` or ``unknown``.
 
@@ -29,20 +24,11 @@ def disks(root="/"):
 
         salt 'r1n1' racksalt_drive.disks
     """
-    blocks = [
-        block
-        for block in sorted(pathlib.Path(root, "sys/block").glob("*"))
-        if not _NOT_A_DISK.match(block.name) and _is_fixed(block)
-    ]
-    told = __salt__["racksalt_probe.run_all"]([_question(block.name) for block in blocks])
-    return [_disk(block, _answer(one["out"])) for block, one in zip(blocks, told, strict=True)]
-
-
-def _is_fixed(block):
-    """Say whether a disk stays with the machine; stages write to no other (``racksalt_disk``)."""
-    text = __salt__["racksalt_probe.text"]
-    away = text(block / "removable") == "1" or "/usb" in str(block.resolve())
-    return not away and text(block / "size") != "0"
+    own = [disk for disk in __salt__["racksalt_block.disks"](root) if not disk["away"]]
+    told = __salt__["racksalt_probe.run_all"]([_question(disk["name"]) for disk in own])
+    blocks = pathlib.Path(root, "sys/block")
+    answers = [(disk, _answer(one["out"])) for disk, one in zip(own, told, strict=True)]
+    return [_disk(disk, answered, blocks / disk["name"]) for disk, answered in answers]
 
 
 def answer(told):
@@ -85,7 +71,8 @@ def texts(where, asked):
 def foreign():
     """
     Return the disks that hold what racksalt did not put there, each as "sdb: ext4 'backup'"; None where
-    that cannot be known. A system that racksalt installed is known by its filesystem's label.
+    that cannot be known. A system that racksalt installed is known by its filesystem's label; disks that
+    come over a storage network are left out.
 
     CLI Example:
 
@@ -97,7 +84,9 @@ def foreign():
     told = _parsed(__salt__["racksalt_probe.run"](asked)["out"]).get("blockdevices")
     if not isinstance(told, list):
         return None
-    return strangers(told)
+    found = [disk for disk in __salt__["racksalt_block.disks"]() if disk["fabric"]]
+    remote = {path for disk in found for path in disk["paths"]}
+    return strangers([one for one in told if one.get("name") not in remote])
 
 
 def strangers(devices):
@@ -115,7 +104,11 @@ def strangers(devices):
         inner = list(_within(disk))
         ours = any(str(one.get("label") or "").startswith(_OURS) for one in inner)
         data = [one for one in inner if one.get("fstype") and one["fstype"] not in _NO_DATA]
-        if disk.get("type") == "disk" and not _NOT_A_DISK.match(disk["name"]) and not ours:
+        if (
+            disk.get("type") == "disk"
+            and __salt__["racksalt_block.is_disk"](disk["name"])
+            and not ours
+        ):
             what = [f"{one['fstype']} {one.get('label') or ''}".strip() for one in data]
             empty = [f"{disk['pttype']} partitions"] if disk.get("pttype") else []
             found += [f"{disk['name']}: {', '.join(what or empty)}"] if what or empty else []
@@ -179,38 +172,21 @@ def _health(found):
     return "unknown"
 
 
-def _disk(block, answered):
-    number = __salt__["racksalt_probe.number"]
-    rotates, sectors = number(block / "queue/rotational"), number(block / "size")
-    media = "nvme" if block.name.startswith("nvme") else {0: "ssd", 1: "hdd"}.get(rotates)
-    disk = {
-        "name": block.name,
-        "serial": answered.get("serial") or _serial(block),
-        "wwn": answered.get("wwn") or _wwn(block),
-        "model": answered.get("model") or __salt__["racksalt_probe.text"](block / "device/model"),
-        "size_gb": round(sectors * _SECTOR / 10**9) if sectors else None,
+def _disk(disk, answered, block):
+    rotates = disk["rotational"]
+    media = "nvme" if block.name.startswith("nvme") else {False: "ssd", True: "hdd"}.get(rotates)
+    found = {
+        "name": disk["name"],
+        "serial": answered.get("serial") or disk["serial"],
+        "wwn": answered.get("wwn") or disk["wwn"],
+        "model": answered.get("model") or disk["model"],
+        "size_gb": round(disk["bytes"] / 10**9),
         "media": media or "unknown",
-        "rotational": {0: False, 1: True}.get(rotates),
+        "rotational": rotates,
         "health": answered.get("health", "unknown"),
         "firmware": answered.get("firmware") or _firmware(block),
     }
-    return {key: value for key, value in disk.items() if value is not None}
-
-
-def _serial(block):
-    try:
-        page = (block / "device/vpd_pg80").read_bytes()[_PAGE_80_HEADER:]  # SPC-4 section 7.8.15
-    except OSError:
-        page = None
-    text = __salt__["racksalt_probe.text"]
-    told = __salt__["racksalt_probe.clean"](page)
-    return (told or text(block / "device/serial") or text(block / "serial") or "")[:128] or None
-
-
-def _wwn(block):
-    text = __salt__["racksalt_probe.text"]
-    found = _WWN.fullmatch((text(block / "device/wwid") or text(block / "wwid") or "").lower())
-    return (f"0x{found[1]}" if found[1] else found[2]) if found else None
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _firmware(block):

@@ -209,7 +209,7 @@ def _no_second_system(disks):
 
 def _arrays(disks):
     """Return the active arrays on these disks; an error when one of them has a part elsewhere, too."""
-    ours, arrays = {disk["name"] for disk in disks}, set()
+    ours, arrays = {path for disk in disks for path in disk["paths"]}, set()
     for disk in disks:
         arrays |= {name for name in disk["holders"] if name.startswith("md")}
     for array in sorted(arrays):
@@ -234,6 +234,8 @@ def _wipe(disks):
     for disk in disks:
         for device in (*_partitions(disk["name"]), disk["device"]):
             _run(["wipefs", "--all", "--force", device])
+        for path in disk["paths"][1:]:  # another way to it still has the partitions of before
+            _run(["partx", "--delete", f"/dev/{path}"], codes=(0, 1))
         _reread(disk, 0)
 
 

@@ -66,6 +66,7 @@ def kernel(tmp_path):
         "sys/block/sda/removable": "0\n",
         "sys/block/sda/device/serial": "S1\n",
         "sys/block/nvme0n1/size": "2000\n",
+        "sys/block/nvme0n1/device/transport": "pcie\n",
         "sys/block/sr0/size": "100\n",
         "sys/block/loop0/size": "100\n",
         "sys/block/sdz/removable": "1\n",
