@@ -14,6 +14,8 @@ from racksalt.images.recipe import Recipe
 from racksalt.images.steps import Workshop
 
 EXTMODS = "var/cache/salt/minion/extmods"
+_RULES = 2
+"""Raised when the same packages would give another live image; the steps before it stay as they are."""
 _IPXE = ("undionly.kpxe", "ipxe.efi", "snponly.efi")
 _GRUB = "usr/lib/grub/x86_64-efi"
 _GRUB_MODULES = (
@@ -55,6 +57,7 @@ def build(workshop: Workshop, found: Recipe, sources: str, kernel: str, public: 
     inputs = [
         *(str(part.name) for part in (parts.packages, parts.kernel, parts.salt, parts.loaders)),
         *(recipe.tree_digest(data, *salt_tree.loader_folders()), public.decode()),
+        _RULES,
         *(found.without, found.initramfs_modules.get(kernel, []), found.module_folders),
     ]
     return workshop.step(f"live-{found.name}", inputs, make)
@@ -117,15 +120,6 @@ def _initramfs(
     folder: Path, workshop: Workshop, found: Recipe, parts: Parts, kernel: str, at: int
 ) -> None:
     """Write ``live.img``: busybox, the modules that reach the network, and our script."""
-    release = modules.version(parts.kernel / "root")
-    source = parts.kernel / "root/lib/modules" / release
-    index = folder / "index"
-    tree.Tree(index, workshop.log).lay(parts.kernel / "root/lib/modules", "lib/modules")
-    tools.run(["depmod", "-b", str(index), release], workshop.log)
-    texts = index / "lib/modules" / release
-    needs = modules.dependencies((texts / "modules.dep").read_text(encoding="utf-8"))
-    builtin = (texts / "modules.builtin").read_text(encoding="utf-8").split()
-    chosen = modules.closure(found.initramfs_modules.get(kernel, []), needs, builtin)
     archive = Archive(at)
     for name in ("proc", "sys", "dev", "run", "tmp", "root", "etc", "usr/sbin"):
         archive.folder(name)
@@ -138,18 +132,47 @@ def _initramfs(
     for script in sorted(path for path in scripts.rglob("*") if path.is_file()):
         archive.file(str(script.relative_to(scripts)), script.read_bytes(), 0o755)
     archive.link("etc/resolv.conf", "/run/resolv.conf")
-    place = f"lib/modules/{release}"
-    for path in chosen:
-        archive.file(f"{place}/{_plain(path)}", modules.content(source / path))
-    told = "".join(f"{_plain(p)}: {' '.join(map(_plain, needs[p]))}\n" for p in chosen)
-    archive.file(f"{place}/modules.dep", told.encode())
-    archive.file(f"{place}/modules.alias", _aliases(texts / "modules.alias", chosen))
+    wanted = found.initramfs_modules.get(kernel, [])
+    _drivers(archive, folder / "index", parts, wanted, workshop.log)
     for path in _program(base, "usr/sbin/dhcpcd", folder / "libraries"):
         archive.file(path, (base / path).read_bytes(), 0o755)
     (folder / "live.cpio").write_bytes(archive.pack())
     tree.zstd(folder / "live.cpio", folder / "live.img", 19, workshop.log)
     (folder / "live.cpio").unlink()
+
+
+def _drivers(archive: Archive, index: Path, parts: Parts, wanted: list[str], log: Path) -> None:
+    """Add these modules, all that they need, and the firmware that they may ask for.
+
+    What a card wants before it reaches the network cannot come over the network. ``index`` is a folder for a while.
+    """
+    release = modules.version(parts.kernel / "root")
+    source = parts.kernel / "root/lib/modules" / release
+    tree.Tree(index, log).lay(parts.kernel / "root/lib/modules", "lib/modules")
+    tools.run(["depmod", "-b", str(index), release], log)
+    texts = index / "lib/modules" / release
+    needs = modules.dependencies((texts / "modules.dep").read_text(encoding="utf-8"))
+    builtin = (texts / "modules.builtin").read_text(encoding="utf-8").split()
+    chosen = modules.closure(wanted, needs, builtin)
+    place = f"lib/modules/{release}"
+    for path in chosen:
+        content = modules.content(source / path)
+        archive.file(f"{place}/{_plain(path)}", content)
+        _firmware(archive, parts.packages / "root", modules.name_of(path), content, log)
+    told = "".join(f"{_plain(p)}: {' '.join(map(_plain, needs[p]))}\n" for p in chosen)
+    archive.file(f"{place}/modules.dep", told.encode())
+    archive.file(f"{place}/modules.alias", _aliases(texts / "modules.alias", chosen))
     shutil.rmtree(index)
+
+
+def _firmware(archive: Archive, base: Path, name: str, module: bytes, log: Path) -> None:
+    """Add the firmware of one module; what the packages do not have is told in the log, for few cards need all."""
+    found, missing = modules.firmware(base, modules.firmware_names(module))
+    for path, file in found.items():
+        archive.file(path, file.read_bytes())
+    if missing:
+        with log.open("a", encoding="utf-8") as output:
+            output.write(f"firmware of {name} that no package has: {' '.join(missing)}\n")
 
 
 def _loaders(folder: Path, workshop: Workshop, parts: Parts, at: int) -> None:

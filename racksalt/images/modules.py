@@ -8,8 +8,12 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from racksalt.images import tree
 from racksalt.model.errors import ImageError
 
+_FIRMWARE = re.compile(rb"firmware=([!-~]+)\0")
+_PACKED = ("", ".xz", ".zst")
+"""How distributions pack firmware; the kernel unpacks what it is configured for."""
 _INDEX = ("modules.builtin", "modules.builtin.modinfo", "modules.order")
 
 
@@ -60,6 +64,28 @@ def name_of(path: str) -> str:
 def content(path: Path) -> bytes:
     """Return a module, unpacked where the distribution keeps it compressed."""
     return lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
+
+
+def firmware_names(module: bytes) -> list[str]:
+    """Return the names of the files that a module may ask for (``modinfo -F firmware``)."""
+    return [name.decode() for name in _FIRMWARE.findall(module)]
+
+
+def firmware(root: Path, names: Iterable[str]) -> tuple[dict[str, Path], list[str]]:
+    """Return the firmware of these names below a root by its path there, and the names that it lacks."""
+    found: dict[str, Path] = {}
+    missing = []
+    for name in sorted(set(names)):
+        wanted = [f"lib/firmware/{name}{packed}" for packed in _PACKED]
+        there = {
+            path: file
+            for path in wanted
+            for file in (tree.inside(root, path), tree.inside(root, f"usr/{path}"))
+            if file.is_file()
+        }
+        found |= there
+        missing += [] if there else [name]
+    return found, missing
 
 
 def copy(kernel: Path, root: Path, folders: Iterable[str]) -> None:

@@ -200,7 +200,7 @@ def _cpio(files: dict[str, bytes | Path], links: dict[str, str]) -> bytes:
 
 def _kernel() -> tuple[Path, list[Path]]:
     """Return a kernel and the modules that the guest needs, in the order in which they are loaded."""
-    root = _unpacked()
+    root = unpacked()
     kernel = next((root / "boot").glob("vmlinuz-*"))
     (release,) = (root / "lib/modules").iterdir()
     by_name = {path.stem.replace("-", "_"): path for path in release.rglob("*.ko")}
@@ -221,7 +221,7 @@ def _kernel() -> tuple[Path, list[Path]]:
     return kernel, order
 
 
-def _unpacked() -> Path:
+def unpacked() -> Path:
     """Return the folder of a kernel's package, which ``tools/install-needs.sh`` fetched for this machine."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "racksalt-tests"
     found = sorted(base.glob("linux-image-*"))

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from racksalt.images import live
+from racksalt.images import live, modules, tools
+from racksalt.images.archive import Archive
 from racksalt.images.recipe import folder
 from tests.support.needs import need
+from tests.support.switch_guest import unpacked
 
 SCRIPTS = sorted(
     path
@@ -38,6 +40,34 @@ def test_a_program_comes_with_its_libraries(tmp_path):
     assert found[0] == "bin/true"
     assert any(name.endswith("libc.so.6") for name in found)
     assert any("ld-linux" in name for name in found)
+
+
+def test_firmware_goes_with_the_driver_that_asks_for_it(tmp_path):
+    """A card that cannot start without cannot fetch it; the build's log names what no package has."""
+    need("depmod")
+    kernel, packages = tmp_path / "kernel", tmp_path / "packages"
+    kernel.mkdir()
+    (kernel / "root").symlink_to(unpacked())
+    (packages / "root/usr/lib/firmware").mkdir(parents=True)
+    module = next((kernel / "root/lib/modules").rglob("ni_pcidio.ko"))
+    first, *others = told = sorted(modules.firmware_names(module.read_bytes()))
+    listed = subprocess.run(
+        [tools.find("modinfo"), "-F", "firmware", module],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told == sorted(listed.stdout.split())
+    (packages / "root/usr/lib/firmware" / first).write_bytes(b"for the card")
+    parts = live.Parts(packages=packages, kernel=kernel, salt=tmp_path, loaders=tmp_path)
+    archive, log = Archive(0), tmp_path / "log"
+    live._drivers(archive, tmp_path / "index", parts, ["ni_pcidio"], log)
+    packed = archive.pack()
+    assert f"lib/firmware/{first}\0".encode() in packed
+    assert b"for the card" in packed
+    assert b"ni_pcidio.ko\0" in packed
+    assert f"firmware of ni_pcidio that no package has: {' '.join(others)}\n" in log.read_text()
+    assert not (tmp_path / "index").exists()
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)

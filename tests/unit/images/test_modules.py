@@ -61,3 +61,22 @@ def test_two_kernels_are_one_too_many(tmp_path):
         (tmp_path / "lib/modules" / name).mkdir(parents=True)
     with pytest.raises(ImageError, match="has 2 kernels"):
         modules.version(tmp_path)
+
+
+def test_firmware_is_found_wherever_a_root_has_it(tmp_path):
+    """Links and packed files too, at the path where the kernel looks; what is not there is told by name."""
+    folder = tmp_path / "usr/lib/firmware"
+    (folder / "bnx2x").mkdir(parents=True)
+    (folder / "bnx2x/e1.fw").write_text("e1")
+    (folder / "ice.pkg").symlink_to("/lib/firmware/ice-1.3.pkg")
+    (tmp_path / "lib/firmware").mkdir(parents=True)
+    (tmp_path / "lib/firmware/ice-1.3.pkg").write_text("ice")
+    (folder / "t4.bin.xz").write_text("packed")
+    module = b"\x7fELF..firmware=ice.pkg\0firmware=bnx2x/e1.fw\0firmware=t4.bin\0firmware=no.bin\0license=GPL\0"
+    found, missing = modules.firmware(tmp_path, modules.firmware_names(module))
+    assert {path: file.read_text() for path, file in found.items()} == {
+        "lib/firmware/bnx2x/e1.fw": "e1",
+        "lib/firmware/ice.pkg": "ice",
+        "lib/firmware/t4.bin.xz": "packed",
+    }
+    assert missing == ["no.bin"]
