@@ -11,10 +11,13 @@ HIDDEN: Final = "**********"
 """What is shown in place of a secret; the same text that Salt 3008 uses for masked pillar values."""
 
 _SECRET_WORDS = frozenset(
-    {"password", "passwd", "passphrase", "secret", "token", "psk", "credential", "credentials"}
+    {"password", "passwd", "passphrase", "secret", "token", "psk", "credential", "apikey"}
 )
 _SECRET_PAIRS = frozenset({"private_key", "api_key", "secret_key", "access_key", "encryption_key"})
-_WORDS = re.compile(r"[A-Za-z][a-z]*|[0-9]+")
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+"""The words of ``DB_PASSWORD``, ``root_password``, ``apiToken`` and ``APIToken``."""
+_RATE = "per"
+"""``tokens_per_s`` counts, and holds none."""
 _REFERENCE = re.compile(r"^(sdb://\S+|env:[A-Za-z_][A-Za-z0-9_]*|file:\S+)$")
 
 
@@ -29,10 +32,16 @@ def is_encrypted(value: Any) -> bool:
 
 
 def sounds_secret(key: str) -> bool:
-    """Return whether the last part of a key names a secret, e.g. ``db:root_password`` or ``apiToken``."""
-    words = [word.lower() for word in _WORDS.findall(key.rsplit(":", 1)[-1])]
+    """Return whether the last part of a key names secrets, e.g. ``db:root_password``, ``apiToken``, ``API_KEYS``."""
+    words = [_singular(word.lower()) for word in _WORDS.findall(key.rsplit(":", 1)[-1])]
+    following = [*words[1:], ""]
+    alone = {word for word, after in zip(words, following, strict=False) if after != _RATE}
     pairs = {f"{one}_{other}" for one, other in itertools.pairwise(words)}
-    return not _SECRET_WORDS.isdisjoint(words) or not _SECRET_PAIRS.isdisjoint(pairs)
+    return not _SECRET_WORDS.isdisjoint(alone) or not _SECRET_PAIRS.isdisjoint(pairs)
+
+
+def _singular(word: str) -> str:
+    return word if word.endswith("ss") else word.removesuffix("s")
 
 
 def shown(key: str, value: Any) -> Any:
