@@ -13,7 +13,7 @@ from typing import Any
 from racksalt.conductor.access import Access, Principal
 from racksalt.conductor.certificates import Seal, as_dict, parse
 from racksalt.conductor.conductor import Conductor
-from racksalt.conductor.declare import declare
+from racksalt.conductor.declare import REFUSED, declare
 from racksalt.conductor.planning import plan_hash, plan_node, refusal
 from racksalt.conductor.view import View
 from racksalt.conductor.why import why
@@ -197,8 +197,14 @@ class Operations:
         declared = self.site.declarations
         changes = declare(self.store, declared, self.clock(), test=test)
         if declared.policy.auto_commission and not test:
-            # One without a BMC is started by hand, and goes on its way when it asks for its first boot.
-            remote = {name for name, node in declared.nodes.items() if node.bmc is not None}
+            # One without a BMC is started by hand, and goes on its way when it asks for its first boot; one whose BMC
+            # is another node's waits for a person.
+            told = changes.get("nodes", {})
+            remote = {
+                name
+                for name, node in declared.nodes.items()
+                if node.bmc is not None and REFUSED not in told.get(name, {})
+            }
             waiting = [it.id for it in self.store.nodes(state="declared") if it.id in remote]
             self.conductor.handle([self._auto(name, declared.policy.goal) for name in waiting])
         return changes

@@ -16,6 +16,7 @@ from racksalt.model.errors import ConflictError, InvalidInputError, NotFoundErro
 from racksalt.model.node import Disk
 from racksalt.settings import ConductorSettings
 from racksalt.site.site import Site
+from racksalt.store.tables import nodes
 from tests.support.builders import a_bmc, a_node, an_event, some_hardware, the_rules
 from tests.support.fakes import FakeWorld
 from tests.support.sites import a_site
@@ -246,6 +247,30 @@ def test_a_policy_leaves_a_node_without_a_bmc_to_its_first_boot(store, tmp_path)
     asked = an_event("boot_requested", "n1", "boot", mac="m", address="10.0.0.1")
     [outcome] = conductor.handle([asked])
     assert outcome.node.state == "commissioning"
+    conductor.stop()
+
+
+def test_a_policy_starts_no_renamed_node_on_the_bmc_of_the_machine_in_use(store, tmp_path):
+    """Its power would be cut: the new name waits in ``declared``, without effects, until the old one is retired."""
+    policy = {"approve": "manifest", "auto_commission": True, "goal": "ready"}
+    address = {"address": "10.0.0.1", "port": 623, "username": "u", "secret": "file:lab"}
+    node = {"bmc": {"protocol": "ipmi", **address}, "macs": ["02:00:00:00:00:01"], "serial": "S1"}
+    folder = a_site(tmp_path, nodes={"n1": node}, policy=policy)
+    conductor = Conductor(
+        store, the_rules, FakeWorld(clock=time.time).ports, ConductorSettings(), b"s" * 32
+    )
+    access = Access(store, time.time, b"p")
+    Operations(conductor, Site(SiteFolder(folder)), access).declare()
+    assert store.node("n1").state == "commissioning"
+    a_site(tmp_path, nodes={"web1": node}, policy=policy)
+    renamed = Operations(conductor, Site(SiteFolder(folder)), access)
+    for _ in range(2):
+        assert "bmc_refused" in renamed.declare()["nodes"]["web1"]
+    assert (store.node("web1").state, store.pending_effects("web1")) == ("declared", [])
+    with store.write() as tx:
+        tx.change(nodes, {"id": "n1"}, state="retired")
+    renamed.declare()
+    assert store.node("web1").state == "commissioning"
     conductor.stop()
 
 
