@@ -22,6 +22,7 @@ from racksalt.model.event import Entry
 from racksalt.model.place import Network
 from racksalt.model.reservation import Reservation
 from racksalt.network.dhcp import Note, Planner, Server, Wanted
+from racksalt.network.dhcp_notes import Told
 from racksalt.settings import Settings
 from racksalt.store import Store
 from racksalt.store.reservations import boot_services
@@ -29,8 +30,6 @@ from racksalt.store.reservations import boot_services
 log = logging.getLogger(__name__)
 STATUS = "status.json"
 STATUS_S = 5.0
-TOLD_S = 60.0
-"""Of one key, at most one note in this time gets into the journal."""
 SHARE = 4
 """After reading the store, the pause is so many times as long as that kept the processor busy."""
 MOST_GAP_S = 2.0
@@ -55,7 +54,7 @@ class Service:
         self._wanted = Wanted(hosts={})
         self._plan = Planner(settings.dhcp.networks)
         self._not_before = self._read_at = self._status_at = float("-inf")
-        self._told: dict[str, float] = {}
+        self._told = Told()
         self._problem = ""
         self._exhausted: dict[str, Any] = {}
 
@@ -88,6 +87,9 @@ class Service:
                 self._problem = ""
             for note in self._server.tend():
                 self._tell(note)
+            rest = self._told.rest(self._clock())
+            if rest is not None:
+                self._journal(rest, self._clock())
         except (RacksaltError, OSError, subprocess.SubprocessError) as error:
             self._failed(error)
         self._write_status()
@@ -135,10 +137,10 @@ class Service:
         now = self._clock()
         if note.event == "dhcp_exhausted":
             self._exhausted[note.key] = {**note.detail, "at": now, "message": note.message}
-        if now - self._told.get(note.key, float("-inf")) < TOLD_S:
-            return
-        self._told = {key: at for key, at in self._told.items() if now - at < TOLD_S}
-        self._told[note.key] = now
+        if self._told.is_due(note, now):
+            self._journal(note, now)
+
+    def _journal(self, note: Note, now: float) -> None:
         log.warning("%s", note.message)
         try:
             _append(self._store, note, now)

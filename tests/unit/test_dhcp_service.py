@@ -7,11 +7,12 @@ import threading
 import pytest
 
 from graphql_api.records import record
-from racksalt.dhcp_service import TOLD_S, Service, open_server, open_store
+from racksalt.dhcp_service import Service, open_server, open_store
 from racksalt.model.errors import DhcpError
 from racksalt.model.node import Address, Nic, Node
 from racksalt.model.place import Network
-from racksalt.network.dhcp import Note
+from racksalt.network.dhcp import Note, unserved
+from racksalt.network.dhcp_notes import MOST_UNSERVED, TOLD_S
 from racksalt.settings import Dhcp, Settings
 from tests.support.databases import *  # noqa: F403  fixtures
 
@@ -129,6 +130,23 @@ def test_notes_are_journalled_once_a_minute_for_each_key(rig):
     assert (entry.kind, entry.source, entry.detail["network"]) == ("noted", "dhcp", "prov")
     shown = record(entry, {}, audit=True)
     assert (shown.node_id, shown.node, shown.message) == ("", None, "no free address")
+
+
+def test_one_machine_that_asks_in_many_names_does_not_fill_the_journal(rig):
+    """Where a request came from is what its sender writes: ten a minute, and one entry that counts all others."""
+    for number in range(200):
+        rig.server.notes = [unserved(f"10.9.{number}.{host}") for host in range(50)]
+        rig.step()
+    assert len(rig.noted()) == MOST_UNSERVED
+    rig.now += TOLD_S
+    rig.step()
+    rig.step()
+    assert len(rig.noted()) == MOST_UNSERVED + 1
+    last = rig.store.history("")[0]
+    assert (last.event, last.detail["more"]) == ("dhcp_unserved", 200 * 50 - MOST_UNSERVED)
+    rig.server.notes = [unserved("10.8.0.1"), Note("prov/4", "dhcp_exhausted", "full", {})]
+    rig.step()
+    assert len(rig.noted()) == MOST_UNSERVED + 3
 
 
 def test_what_is_left_out_is_journalled(rig):
