@@ -184,9 +184,13 @@ def _about(disk):
     }
 
 
-def _content(device):
+def _signature(device):
     told = _run(["blkid", "-p", "-o", "export", device], codes=(0, 2, 8))
-    fields = dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
+    return dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
+
+
+def _content(device):
+    fields = _signature(device)
     kind = fields.get("TYPE") or fields.get("PTTYPE")
     return " ".join(filter(None, (kind, fields.get("LABEL")))) or None
 
@@ -195,16 +199,20 @@ def _no_second_system(disks):
     """GRUB finds the system by its label: a second one, on a disk that is not ours to wipe, could boot instead."""
     ours = {disk["name"] for disk in disks}
     for disk in __salt__["racksalt_disk.disks"]():
-        parts = [*_partitions(disk["name"]), disk["device"]]
-        if disk["name"] in ours or disk["removable"]:
-            continue
-        found = [part for part in parts if (_content(part) or "").endswith(f" {LABEL}")]
+        # Arrays that are made of the disk are looked at, too.
+        known = [] if disk["name"] in ours or disk["removable"] else disk["parts"]
+        found = [name for name, _ in known if _is_labelled(f"/dev/{name}")]
         if found:
             message = (
                 f"{found[0]} (disk serial {disk['serial']}) holds another system labelled {LABEL}"
             )
             hint = "the node might boot that one; erase the disk, or choose it as the system disk"
             raise CommandExecutionError(f"{message}; nothing was changed: {hint}")
+
+
+def _is_labelled(device):
+    """The half of a mirror has the array's name for a label, behind the host that it was made for (md(4))."""
+    return _signature(device).get("LABEL", "").rpartition(":")[2] == LABEL
 
 
 def _arrays(disks):

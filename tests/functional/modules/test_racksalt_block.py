@@ -170,6 +170,21 @@ def test_two_namespaces_are_two_disks_but_no_mirror(real, sysfs, disks):
         disks.chosen({"raid": "raid1"})
 
 
+def test_what_is_made_of_a_disk_is_known_with_its_partitions(real, sysfs):
+    """An array on a partition may hold a system or be mounted, as may the partitions of the array."""
+    block = sysfs.add("sda", SAS, **TWIN)
+    for part in ("sda1", "sda1/holders/md127"):
+        (block / part).mkdir(parents=True)
+    (block / "sda1/partition").write_text("1\n")
+    array = sysfs.root / "sys/block/md127"
+    (array / "md127p1").mkdir(parents=True)
+    (array / "dev").write_text("9:127\n")
+    (array / "md127p1/partition").write_text("1\n")
+    (disk,) = real.modules.racksalt_block.disks(root=str(sysfs.root))
+    assert [name for name, _ in disk["parts"]] == ["sda", "sda1", "md127", "md127p1"]
+    assert ["md127", "9:127"] in disk["parts"]
+
+
 @pytest.mark.parametrize("serial", ["00000000", "To be filled by O.E.M.", "None"])
 def test_a_serial_number_that_says_nothing_is_none(sysfs, disks, serial):
     """Inventory and what writes read alike: such a disk is in the plan by its name and size."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,37 @@ def test_a_second_system_on_another_disk_is_refused(real, devices):
     with pytest.raises(CommandExecutionError, match="holds another system labelled racksalt-root"):
         real.modules.racksalt_disk.carry_out("partition", {})
     said("wipefs", "--all", f"/dev/{devices[2]}")
+
+
+def _mirror_half(device):
+    """Write what mdadm writes at 4 KiB of the half of a mirror (md(4); metadata 1.2, Linux ``md_p.h``)."""
+    block = bytearray(258)
+    struct.pack_into(
+        "<4I16s32s", block, 0, 0xA92B4EFC, 1, 0, 0, bytes(range(16)), b"any:racksalt-root"
+    )
+    struct.pack_into("<QiiQII", block, 72, 0, 1, 0, 90_000, 0, 2)
+    struct.pack_into("<QQQ", block, 128, 2048, 90_000, 8)
+    struct.pack_into("<I", block, 220, 1)  # one device role of two bytes follows
+    words = struct.unpack("<64IH", block)
+    total = sum(words)
+    struct.pack_into("<I", block, 216, ((total & 0xFFFFFFFF) + (total >> 32)) & 0xFFFFFFFF)
+    with Path(device).open("r+b", buffering=0) as disk:
+        disk.seek(4096)
+        disk.write(bytes(block))
+
+
+def test_half_of_a_second_mirrored_system_is_refused(real, devices):
+    """Its label is that of the array, with the host before it: whoever assembles it might boot the old system."""
+    real.reboot("c" * 64)
+    _mirror_half(f"/dev/{devices[2]}")
+    try:
+        told = said("blkid", "-p", f"/dev/{devices[2]}")
+        assert 'LABEL="any:racksalt-root"' in told
+        assert 'TYPE="linux_raid_member"' in told
+        with pytest.raises(CommandExecutionError, match="holds another system labelled"):
+            real.modules.racksalt_disk.carry_out("partition", {})
+    finally:
+        said("wipefs", "--all", f"/dev/{devices[2]}")
 
 
 def test_a_mirror_needs_the_kernel_and_says_so(real):
