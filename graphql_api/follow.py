@@ -24,13 +24,16 @@ async def follow(
     """Yield entries after ``since`` (None: from now on) in order of seq, then what is committed from then on.
 
     The live feed is joined before the journal is read, so nothing falls between the two. Raises UserError with
-    code SLOW_CONSUMER or GOING_AWAY and ``since``, the seq to come again with.
+    code SLOW_CONSUMER or GOING_AWAY and ``since``, the seq to come again with; with code SINCE_AHEAD for a ``since``
+    that the journal has not reached.
     """
     feed = context.services.feed
     audit = context.caller.may(AUDIT_READ)
     subscriber = feed.join(audit=audit)
     last = subscriber.joined if since is None else since
     try:
+        if last > subscriber.joined:
+            await _refuse_ahead(context, last)
         while last < subscriber.joined:
             entries = await asyncio.to_thread(context.services.source.journal, last, CHUNK)
             for entry in entries:
@@ -57,3 +60,18 @@ async def follow(
         ) from None
     finally:
         feed.leave(subscriber)
+
+
+async def _refuse_ahead(context: Context, since: int) -> None:
+    """Raise UserError if the journal itself is behind ``since``, and not only this process.
+
+    After a backup was restored the journal goes on from a lower seq. A client that kept its own would not be told
+    of what comes until the journal is there again, and never know.
+    """
+    head = await asyncio.to_thread(context.services.source.head)
+    if since > head:
+        raise UserError(
+            "SINCE_AHEAD",
+            f"since: {since} is ahead of the journal, which ends with {head}; read anew, and follow from there",
+            head=head,
+        )

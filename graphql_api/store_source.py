@@ -18,8 +18,7 @@ class StoreSource:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._pulse: int | None = None
-        self._head = 0
+        self._seen: tuple[int | None, int] = (None, 0)
 
     def load(self) -> Rows:
         """Return the whole topology and the journal's head of the same transaction."""
@@ -38,12 +37,13 @@ class StoreSource:
         return {node: (facts.get(node), places.get(node)) for node in nodes}
 
     def head(self) -> int:
-        """Return the journal's last sequence number."""
+        """Return the journal's last sequence number. Several threads may ask: pulse and head are kept as one."""
         pulse = self._store.pulse()
-        if pulse != self._pulse:
-            self._head = self._store.head()
-            self._pulse = pulse
-        return self._head
+        known, head = self._seen
+        if pulse != known:
+            head = self._store.head()
+            self._seen = (pulse, head)
+        return head
 
     def journal(self, after_seq: int, limit: int) -> Sequence[Entry]:
         """Return entries after ``after_seq``, oldest first."""

@@ -96,6 +96,38 @@ def test_since_replays_and_goes_on_without_gap_or_repetition(fresh, connect):
     assert last >= first + 30
 
 
+def test_a_since_ahead_of_the_journal_is_refused(fresh, connect):
+    """After a restore the journal begins again lower: whoever kept a seq is told to read anew, and not left waiting."""
+    approve(fresh, "n1")
+    head = fresh.store.head()
+    session = connect(fresh)
+    subscribe(session, s=head + 500)
+    found = receive(session)
+    assert found["type"] == "error"
+    assert found["payload"][0]["extensions"] == {"code": "SINCE_AHEAD", "head": head}
+    headers = {**fresh.headers(), "accept": "text/event-stream", "last-event-id": str(head + 1)}
+    answer = fresh.client.post("/graphql", json={"query": FOLLOW}, headers=headers)
+    assert "SINCE_AHEAD" in answer.text
+    assert not fresh.services.feed._subscribers
+
+
+def test_a_since_that_only_this_process_has_not_reached_is_taken(fresh, monkeypatch, connect):
+    """What another process answered may be ahead of this one's tailer: the client waits for what is newer."""
+    held = threading.Event()
+    true = fresh.services.source.journal
+    monkeypatch.setattr(
+        fresh.services.source, "journal", lambda *asked: (held.wait(10), true(*asked))[1]
+    )
+    approve(fresh, "n1")
+    head = fresh.store.head()
+    session = connect(fresh)
+    subscribe(session, s=head)
+    wait_for_subscriber(fresh)
+    approve(fresh, "n2")
+    held.set()
+    assert entries(session, 1)[0]["seq"] == head + 1
+
+
 def test_replay_in_pages_loses_nothing(fresh, monkeypatch, connect):
     """More entries than one page of the journal: the pages join."""
     monkeypatch.setattr("graphql_api.follow.CHUNK", 3)
