@@ -143,7 +143,7 @@ class Services:
         try:
             self.snapshot.apply(rows)
         except UnknownPlaceError:
-            self._take(await asyncio.to_thread(self._load))
+            self._renew(await asyncio.to_thread(self._load))
         else:
             for name in changed - {row.id for row in rows.nodes}:
                 self.snapshot.remove(name)
@@ -162,18 +162,26 @@ class Services:
         self._count_from = began + max(FANOUTS_S, took / FANOUTS_SHARE)
 
     async def _reload(self) -> None:
-        """Read everything again, and take it if it says something else under the same seq: a new generation."""
-        old = self.snapshot
+        """Read everything again, and take it if it says something else: a new generation.
+
+        Where the journal moves all the time, what was read is ahead of the feed. It is taken all the same: the entries
+        up to it are still published, and the rows that come with them are newer than it. What is behind the snapshot
+        (another server of the database) is left.
+        """
         new = await asyncio.to_thread(self._load)
-        if new.seq == old.seq == self.snapshot.seq and _shape(old) != _shape(new):
-            new.generation = old.generation + 1
-            self._take(new)
+        if new.seq >= self.snapshot.seq and _shape(self.snapshot) != _shape(new):
+            self._renew(new)
         else:
             self._count()
 
+    def _renew(self, new: Snapshot) -> None:
+        """Take another snapshot in the place of one: no revision comes a second time."""
+        new.generation = self.snapshot.generation + 1
+        self._take(new)
+
 
 def _shape(one: Snapshot) -> Any:
-    """Return what may change without a journal entry."""
+    """Return what tells two loads apart, above all what may change without a journal entry."""
     return (
         list(one.zones),
         [(r.name, r.height_u, r.zone.name) for r in one.racks.values()],

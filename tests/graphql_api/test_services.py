@@ -95,6 +95,58 @@ def test_what_changes_without_a_journal_entry_is_found_by_and_by(tmp_path, monke
         rig.site.close()
 
 
+def test_a_busy_journal_hides_no_new_network(tmp_path, monkeypatch):
+    """Reading everything again counts while entries come faster than it is read, and loses none of them."""
+    monkeypatch.setattr(following, "RELOAD_S", 0.05)
+    monkeypatch.setattr(following, "RELOAD_SHARE", 1.0)
+    rig = Rig(tmp_path)
+
+    def busy():
+        """Move the journal on while the topology is read: another process's command, each time."""
+        rig.site.operations.run("approve", ["n1", "n2"], "tester")
+        found = true()
+        rig.site.operations.run("approve", ["n3"], "tester")
+        return found
+
+    try:
+        with rig.client:
+            true = rig.services.source.load
+            published = []
+            publish = rig.services.feed.publish
+            monkeypatch.setattr(
+                rig.services.feed,
+                "publish",
+                lambda entries, nodes: (
+                    published.extend(one.seq for one in entries) or publish(entries, nodes)
+                ),
+            )
+            first = rig.services.feed.seq
+            monkeypatch.setattr(rig.services.source, "load", busy)
+            with rig.store.write() as tx:
+                tx.put_places([Network(name="storage", purpose="storage")])
+            rig.until(lambda: "storage" in rig.services.snapshot.networks)
+            monkeypatch.setattr(rig.services.source, "load", true)
+            rig.until(lambda: rig.services.feed.seq >= rig.store.head())
+            assert published == list(range(first + 1, rig.store.head() + 1))
+            assert "storage" in str(rig.ask("{networks{name}}"))
+    finally:
+        rig.site.close()
+
+
+def test_what_is_read_from_a_server_that_is_behind_is_left(fresh):
+    """A snapshot never goes back to an older topology."""
+    services = fresh.services
+    old = services.source.load()
+    fresh.site.operations.run("commission", ["n1"], "tester")
+    caught_up(fresh)
+    shown = services.snapshot
+    true, services.source.load = services.source.load, lambda: old
+    fresh.client.portal.call(services._reload)
+    services.source.load = true
+    assert services.snapshot is shown
+    assert fresh.ask(STATE, {"n": "n1"})["node"]["state"] != "DECLARED"
+
+
 def test_a_database_that_is_away_for_a_while_stops_nothing(fresh, monkeypatch, caplog):
     """The snapshot goes on answering, and catches up once the database is back."""
     monkeypatch.setattr(following, "RETRY_S", 0.02)
