@@ -54,10 +54,11 @@ class Planned:
 
 @dataclass(slots=True)
 class Answer:
-    """An answer ready to be sent. ``refused`` is true when nothing was executed."""
+    """An answer ready to be sent. ``refused`` is true when nothing was executed, ``whole`` when nothing failed."""
 
     body: bytes
     refused: bool = False
+    whole: bool = False
 
 
 def parse_request(body: Any, most_depth: int) -> Request:
@@ -123,7 +124,12 @@ def admit(services: Services, caller: Caller, planned: Planned) -> Context:
 
 
 async def run(services: Services, context: Context, planned: Planned) -> Answer:
-    """Execute a query or mutation and return the encoded answer."""
+    """Execute a query or mutation and return the encoded answer.
+
+    Its revision is that of what was read first: while a field waits for the database, the snapshot moves on under it.
+    A client that goes on from there may be told of an entry twice, and misses none.
+    """
+    revision = context.snapshot.revision
     result = execute(
         services.schema._schema,  # noqa: SLF001 - strawberry's own name for it
         planned.prepared.document,
@@ -136,12 +142,12 @@ async def run(services: Services, context: Context, planned: Planned) -> Answer:
     )
     if isawaitable(result):
         result = await result
-    return encode(services, context, result)
+    return encode(services, result, revision=revision, cost=context.cost)
 
 
-def encode(services: Services, context: Context, result: ExecutionResult) -> Answer:
+def encode(services: Services, result: ExecutionResult, *, revision: str, cost: int) -> Answer:
     """Return the answer's bytes; one that is over the size limit becomes an error that names it."""
-    extensions = {"racksalt": {"revision": context.snapshot.revision, "cost": context.cost}}
+    extensions = {"racksalt": {"revision": revision, "cost": cost}}
     answer: dict[str, Any] = {"data": result.data, "extensions": extensions}
     if result.errors:
         answer["errors"] = [formatted(error) for error in result.errors]
@@ -160,7 +166,7 @@ def encode(services: Services, context: Context, result: ExecutionResult) -> Ans
                 f"the answer has {len(body)} bytes; the limit is {services.limits.answer_bytes}",
             )
         )
-    return Answer(body, refused=refused)
+    return Answer(body, refused=refused, whole=not result.errors)
 
 
 def refusal(error: Exception) -> Answer:

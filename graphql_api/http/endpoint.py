@@ -8,6 +8,7 @@ for what was not executed; one that asks for application/json gets 200 with erro
 from __future__ import annotations
 
 import hashlib
+import secrets
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -36,6 +37,8 @@ class Endpoint:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        # Generations are counted from 0 by each process: another one's tags are not ours.
+        self._process = secrets.token_hex(4)
 
     async def __call__(self, request: HttpRequest) -> Response:
         """Answer one HTTP request."""
@@ -82,6 +85,9 @@ class Endpoint:
         if events:
             return sse.response(request, services, context, planned)
         answer = await execution.run(services, context, planned)
+        if not answer.whole:
+            # What failed may succeed the next time, under the same revision.
+            headers = dict(NO_STORE)
         return _response(request, answer, 400 if answer.refused else 200, headers)
 
     async def _body(self, request: HttpRequest) -> Any:
@@ -103,7 +109,7 @@ class Endpoint:
         return _json(b"".join(chunks), "the body")
 
     def _tag(self, caller: Caller, planned: execution.Planned) -> str:
-        """Name the content: the revision, what the caller may see, the document and its variables."""
+        """Name the content: process and revision, what the caller may see, the document and its variables."""
         seen = hashlib.sha256(
             orjson.dumps(
                 [
@@ -115,7 +121,7 @@ class Endpoint:
                 option=orjson.OPT_SORT_KEYS,
             )
         ).hexdigest()[:20]
-        return f'W/"{self._services.snapshot.revision}-{seen}"'
+        return f'W/"{self._process}-{self._services.snapshot.revision}-{seen}"'
 
 
 def _json(raw: bytes, what: str) -> Any:

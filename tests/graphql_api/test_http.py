@@ -4,9 +4,13 @@ import logging
 import re
 
 import pytest
+from starlette.testclient import TestClient
 
 from graphql_api import execution
+from graphql_api.app import create_app
+from graphql_api.limits import Limits
 from racksalt.model.errors import StoreError
+from tests.support.waiting import wait_for
 
 GRAPHQL = "application/graphql-response+json"
 QUERY = "{zones{name racks{name}}}"
@@ -115,6 +119,38 @@ def test_an_unchanged_topology_is_answered_with_304(fresh):
     assert changed.headers["etag"] != tag
 
 
+def test_an_answer_with_errors_has_no_tag(fresh, monkeypatch):
+    """What failed is asked again: a poll must not hear for ever that nothing changed."""
+    get = lambda: fresh.client.get(  # noqa: E731
+        "/graphql",
+        params={"query": '{node(by:{id:"n1"}){id facts{at}}}'},
+        headers=fresh.headers(),
+    )
+    true = fresh.services.source.facts
+
+    def broken(_nodes):
+        raise StoreError("no connection")
+
+    monkeypatch.setattr(fresh.services.source, "facts", broken)
+    failed = get()
+    assert (failed.status_code, "errors" in failed.json()) == (200, True)
+    assert "etag" not in failed.headers
+    assert failed.headers["cache-control"] == "no-store"
+    monkeypatch.setattr(fresh.services.source, "facts", true)
+    assert "etag" in get().headers
+    monkeypatch.setattr(fresh.services, "limits", Limits(answer_bytes=10))
+    assert "etag" not in get().headers
+
+
+def test_a_tag_is_worth_nothing_to_another_process(fresh):
+    """Revisions that no journal entry made are counted from the start of each process."""
+    get = lambda client: client.get(  # noqa: E731
+        "/graphql", params={"query": QUERY}, headers=fresh.headers()
+    ).headers["etag"]
+    with TestClient(create_app(fresh.site)) as restarted:
+        assert get(restarted) == get(restarted) != get(fresh.client)
+
+
 def test_a_tag_is_worth_nothing_to_a_caller_who_may_see_something_else(rig):
     """The tag names scopes, document and variables."""
     get = lambda query, *scopes: rig.client.get(  # noqa: E731
@@ -217,6 +253,23 @@ def test_an_answer_tells_revision_and_cost(rig):
     answer = rig.post(QUERY)
     assert answer["extensions"]["racksalt"]["revision"] == rig.services.snapshot.revision
     assert answer["extensions"]["racksalt"]["cost"] >= 4
+
+
+def test_an_answer_claims_no_entry_that_came_while_it_waited(fresh, monkeypatch):
+    """What was read before a field asked the database is older than what the snapshot shows by then."""
+    true = fresh.services.source.facts
+    before = fresh.services.snapshot.revision
+
+    def slow(nodes):
+        fresh.site.operations.run("commission", ["n1"], "tester")
+        wait_for(lambda: fresh.services.snapshot.seq >= fresh.store.head(), 10)
+        return true(nodes)
+
+    monkeypatch.setattr(fresh.services.source, "facts", slow)
+    answer = fresh.post('{node(by:{id:"n1"}){state facts{at}}}')
+    assert answer["data"]["node"]["state"] == "DECLARED"
+    assert answer["extensions"]["racksalt"]["revision"] == before
+    assert fresh.services.snapshot.revision != before
 
 
 def test_the_page_loads_without_a_token_and_from_this_server_alone(rig):
