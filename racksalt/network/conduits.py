@@ -100,6 +100,8 @@ class _Plan:
     problems: list[str] = field(default_factory=list)
     chosen: dict[str, Chosen] = field(default_factory=dict)
     bonds: dict[str, str] = field(default_factory=dict)
+    stranded: bool = False
+    """A provisioning network is left out, for its interface's name is another's."""
 
     def choose(self, networks: Iterable[Network]) -> None:
         """Find out which NICs each conduit is, and make the bonds: what boots on one NIC goes on over its bond."""
@@ -118,23 +120,25 @@ class _Plan:
 
     def add(self, network: Network, mine: Sequence[Address]) -> None:
         """Put a network on its interface, and that on what carries it."""
-        name = self._base(network, mine)
-        if name is None:
+        base = self._base(network, mine)
+        if base is None:
             return
-        below = [name]
-        if network.is_tagged():
-            name = self._over(name, f"vlan{network.vlan}", "vlan", vlan=network.vlan)
-            below.append(name)
-        if network.bridge is not None:
-            name = self._over(name, network.bridge, "bridge")
-            below.append(name)
-        for each in below:
+        above = _above(network, base)
+        taken = [why for it in above if (why := self._taken(it))]
+        if taken:
+            self.problems += [f"network {network.name}: {why}" for why in taken]
+            self.stranded |= network.purpose == "provisioning"
+            return
+        for it in above:
+            self.found.setdefault(it["name"], it)
+        names = [base, *(it["name"] for it in above)]
+        for each in names:
             self._grow(each, network.mtu)
-        _settle(self.found[name], network, mine)
+        _settle(self.found[names[-1]], network, mine)
 
     def ensure_way_in(self) -> None:
         """Let the NIC that boots ask by DHCP, where nothing says what else it should do."""
-        quiet = not any(it["networks"] for it in self.found.values())
+        quiet = self.stranded or not any(it["networks"] for it in self.found.values())
         if quiet and self.boots is not None:
             name = self._nic(self.boots)
             if not any(name in it.get("members", ()) for it in self.found.values()):
@@ -170,27 +174,51 @@ class _Plan:
         first = next((it for it in chosen.nics if it is self.boots), chosen.nics[0])
         name = _legal(conduit)
         told = {key: getattr(bond, key) for key in Bond.__dataclass_fields__}
-        self.found[name] = _interface(name, "bond", mac=first.mac, members=members, bond=told)
+        made = _interface(name, "bond", mac=first.mac, members=members, bond=told)
+        if why := self._taken(made):
+            self.problems.append(f"conduit {conduit}: {why}")
+            return False
+        self.found[name] = made
         self.bonds[conduit] = name
         return True
 
     def _nic(self, nic: Nic) -> str:
+        name = self._name(nic)
+        self.found.setdefault(name, _interface(name, "nic", mac=nic.mac))
+        return name
+
+    def _name(self, nic: Nic) -> str:
         # Names such as eth0 are the kernel's to give: it may give them to another NIC at the next boot.
         place = self.nics.index(nic)
         plain = _NAME.match(nic.name) and not _ETH.match(nic.name)
         twice = [it.name for it in self.nics].count(nic.name) > 1
-        name = nic.name if plain and not twice else f"nic{place}"
-        self.found.setdefault(name, _interface(name, "nic", mac=nic.mac))
-        return name
+        return nic.name if plain and not twice else f"nic{place}"
 
-    def _over(self, below: str, name: str, kind: str, **more: Any) -> str:
-        self.found.setdefault(name, _interface(name, kind, on=below, **more))
-        return name
+    def _taken(self, made: Mapping[str, Any]) -> str:
+        """Return why an interface cannot have its name, "" if it can: the same one may be there already."""
+        name, there = made["name"], self.found.get(made["name"])
+        if any(name == self._name(it) for it in self.nics):
+            return f"a NIC has the name {name} of its {made['kind']}"
+        if there and any(there.get(key) != made.get(key) for key in ("kind", "on", "vlan")):
+            on = f" on {there['on']}" if "on" in there else ""
+            return f"another {there['kind']}{on} has the name {name} of its {made['kind']}"
+        return ""
 
     def _grow(self, name: str, mtu: int) -> None:
         """See to it that an interface and its members take frames of this size."""
         for each in (name, *self.found[name].get("members", ())):
             self.found[each]["mtu"] = max(self.found[each]["mtu"] or 0, mtu)
+
+
+def _above(network: Network, base: str) -> list[dict[str, Any]]:
+    """Return what a network has on top of the interface that carries it: its VLAN, and on that its bridge."""
+    found: list[dict[str, Any]] = []
+    if network.is_tagged():
+        found.append(_interface(f"vlan{network.vlan}", "vlan", on=base, vlan=network.vlan))
+    if network.bridge is not None:
+        below = found[-1]["name"] if found else base
+        found.append(_interface(network.bridge, "bridge", on=below))
+    return found
 
 
 def _settle(interface: dict[str, Any], network: Network, mine: Sequence[Address]) -> None:

@@ -30,6 +30,7 @@ def check_networks(site: Declarations) -> Iterator[SiteProblem]:
         yield from _link(site, network)
     yield from _subnets(site)
     yield from _vlans(site)
+    yield from _bridges(site)
     yield from _provisioning(site)
 
 
@@ -189,6 +190,22 @@ def _vlans(site: Declarations) -> Iterator[SiteProblem]:
         if one.vlan is not None and one.vlan == other.vlan and meet(site, one, other):
             yield at(site.files, "networks", other.name, "vlan")(
                 f"{other.vlan} is {one.name}'s, and both reach the same zone", "choose another"
+            )
+
+
+def _bridges(site: Declarations) -> Iterator[SiteProblem]:
+    """Yield the bridges that would put two networks, or a network and a conduit's bond, on one interface."""
+    bonds = {it.name for it in site.conduits.values() if any(one.bond for one in it.alternatives)}
+    bridged = [it for it in site.networks.values() if it.bridge is not None]
+    for network in bridged:
+        if network.bridge in bonds:
+            yield at(site.files, "networks", network.name, "bridge")(
+                f"{network.bridge!r} is the name of a conduit's bond", "choose another"
+            )
+    for one, other in combinations(bridged, 2):
+        if one.bridge == other.bridge and meet(site, one, other):
+            yield at(site.files, "networks", other.name, "bridge")(
+                f"{other.bridge!r} is {one.name}'s, and a node can be on both", "choose another"
             )
 
 

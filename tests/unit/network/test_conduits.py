@@ -126,6 +126,60 @@ def test_a_bridge_is_put_on_top_and_has_the_address():
     assert found["vlan5"]["addresses"] == []
 
 
+def test_two_networks_do_not_share_a_bridge():
+    """The second is told and left out, whole: its addresses belong to another layer 2."""
+    networks = [
+        Network(name=name, vlan=vlan, conduit="fast", bridge="br0", cidr_v4=f"10.{vlan}.0.0/24")
+        for name, vlan in (("s", 5), ("t", 6))
+    ]
+    addresses = [held("s", "10.5.0.7"), held("t", "10.6.0.7")]
+    found, plan = planned(nics(1000), networks, addresses)
+    assert (found["br0"]["on"], found["br0"]["networks"]) == ("vlan5", ["s"])
+    assert "vlan6" not in found
+    assert plan["problems"] == [
+        "network t: another bridge on vlan5 has the name br0 of its bridge",
+    ]
+
+
+def test_one_vlan_on_two_carriers_is_told():
+    """An interface is on one thing below it."""
+    first, second = (
+        Conduit(name=name, alternatives=(Alternative(nics=(nic,)),))
+        for name, nic in (("a", "any1"), ("b", "any2"))
+    )
+    networks = [Network(name=it, vlan=5, conduit=it) for it in ("a", "b")]
+    found, plan = planned(nics(1000, 1000), networks, [], (first, second))
+    assert (found["vlan5"]["on"], found["vlan5"]["networks"]) == ("eno0", ["a"])
+    assert plan["problems"] == ["network b: another vlan on eno0 has the name vlan5 of its vlan"]
+
+
+def test_a_bridge_named_like_a_nic_leaves_that_nic_as_it_is():
+    """Also one that no network needed so far; a node that cannot have its provisioning network asks by DHCP."""
+    bridged = Network(name="s", conduit="fast", bridge="eno1", cidr_v4="10.3.0.0/24")
+    found, plan = planned(nics(1000, None), [PROV, bridged], [*BOOT, held("s", "10.3.0.7")])
+    assert found["eno0"]["networks"] == ["prov"]
+    assert "eno1" not in found or found["eno1"]["networks"] == []
+    assert plan["problems"] == ["network s: a NIC has the name eno1 of its bridge"]
+    boots = Network(
+        name="prov", purpose="provisioning", conduit="any", bridge="eno0", cidr_v4="10.1.0.0/22"
+    )
+    lone = Conduit(name="any", alternatives=(Alternative(nics=("any1",)),))
+    tagged = Network(name="t", vlan=7, conduit="any", cidr_v4="10.7.0.0/24")
+    found, _ = planned(nics(1000), [boots, tagged], [held("t", "10.7.0.7")], [lone])
+    assert found["vlan7"]["addresses"] == ["10.7.0.7/24"]
+    assert (found["eno0"]["kind"], found["eno0"]["dhcp"]) == ("nic", True)
+
+
+def test_a_bond_named_like_a_nic_is_told_and_left_out():
+    """A conduit's name is free, a NIC's is its maker's."""
+    clash = Conduit(name="eno1", alternatives=FAST.alternatives)
+    network = Network(name="s", vlan=5, conduit="eno1", cidr_v4="10.3.0.0/24")
+    found, plan = planned(nics(10_000, 10_000), [PROV, network], conduits=[clash])
+    assert {it["kind"] for it in found.values()} == {"nic"}
+    assert found["eno0"]["networks"] == ["prov"]
+    assert plan["problems"] == ["conduit eno1: a NIC has the name eno1 of its bond"]
+
+
 def test_two_bonds_do_not_share_a_nic():
     """The second is told and left out; the same bond under two names is one."""
     other = Conduit(name="other", alternatives=(Alternative(nics=("10g2", "10g3"), bond=LACP),))

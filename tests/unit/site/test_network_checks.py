@@ -128,6 +128,25 @@ def test_vlans_of_two_racks_do_not_meet():
     assert [it.key for it in declare({"site/a.yaml": site})[1]] == ["networks:q:vlan"]
 
 
+def test_bridges_of_networks_that_meet_have_names_of_their_own():
+    """One bridge would join their frames; in two racks, or beside no bond, a name may come again."""
+    more = {"conduit": "first", "bridge": "br0", "tagging": "tagged"}
+    site = changed(
+        ("networks:store:bridge", "br0"),
+        ("networks:a", {**more, "rack": "r1", "vlan": 41}),
+        ("networks:b", {**more, "rack": "r2", "vlan": 42}),
+    )
+    problems = declare({"site/a.yaml": site})[1]
+    assert [it.key for it in problems] == ["networks:a:bridge", "networks:b:bridge"]
+    assert "'br0' is store's" in problems[0].message
+    site["networks"]["store"]["bridge"] = "first"
+    assert declare({"site/a.yaml": site})[1] == []
+    site["networks"]["store"]["bridge"] = "fast"
+    (problem,) = declare({"site/a.yaml": site})[1]
+    assert problem.key == "networks:store:bridge"
+    assert "a conduit's bond" in problem.message
+
+
 def test_an_exclusion_may_lie_in_a_reservation():
     """That is what it is for; in a discovery pool, which is told to others as it is, it may not."""
     hole = {"first": "10.1.0.30", "last": "10.1.0.40", "use": "excluded"}
