@@ -17,7 +17,8 @@ _LINE = re.compile(
 )
 _MEMBER = re.compile(r"([^\s\[]+)\[\d+\](\([A-Z]\))?")
 _STATE = re.compile(r"\[(\d+)/(\d+)\] \[([U_]+)\]")
-_SYNC = re.compile(r"(resync|recovery|reshape|check)\s*=\s*([0-9.]+)%")
+_SYNC = re.compile(r"(resync|recovery|reshape|check)\s*=\s*(?:([0-9.]+)%|DELAYED|PENDING)")
+_REBUILDS = ("recovery", "reshape")
 _CREATE_S = 120
 
 
@@ -29,8 +30,9 @@ def __virtual__():
 
 def arrays(root="/"):
     """
-    Return the arrays that run: ``[{"device", "level", "members", "devices", "working", "sync"}]``.
-    ``sync`` is the percentage of a rebuild that goes on, and absent otherwise.
+    Return the arrays that the kernel has: ``[{"device", "active", "level", "members", "devices",
+    "working", "doing", "sync"}]``. ``doing`` (``resync``, ``recovery``, ``reshape`` or ``check``) and
+    ``sync``, its percentage, are absent where nothing goes on. One that is not active only holds its disks.
 
     CLI Example:
 
@@ -59,11 +61,12 @@ def mdstat(text):
         head, state, sync = _LINE.match(line), _STATE.search(line), _SYNC.search(line)
         if head:
             members = [name for name, _ in _MEMBER.findall(head[4])]
-            found.append({"device": head[1], "level": head[3], "members": sorted(members)})
+            about = {"device": head[1], "active": head[2] == "active", "level": head[3]}
+            found.append({**about, "members": sorted(members)})
         elif found and state:
             found[-1].update(devices=int(state[1]), working=int(state[2]))
         if found and not head and sync:
-            found[-1]["sync"] = float(sync[2])
+            found[-1].update(doing=sync[1], sync=float(sync[2] or 0))
     return found
 
 
@@ -145,13 +148,14 @@ def plan(wanted, overwrite=False):
     _sense(wanted)
     disks = {disk["name"]: disk for disk in __salt__["racksalt_drive.disks"]()}
     blocks, taken, steps = superblocks(sorted(disks)), set(_in_use(disks)), []
-    running = {member for array in arrays() for member in array["members"]}
+    known = arrays()
+    held = {member for array in known for member in array["members"]}
     for array in wanted:
         there = sorted(name for name, block in blocks.items() if block["name"] == array["name"])
         if there:
-            steps.append(_existing(array, there, blocks, running))
+            steps.append(_existing(array, there, blocks, known))
         else:
-            steps.append(_fresh(array, disks, taken | running, bool(overwrite)))
+            steps.append(_fresh(array, disks, taken | held, bool(overwrite)))
         taken.update(steps[-1]["disks"])
     return steps
 
@@ -174,8 +178,7 @@ def carry_out(steps):
         if step["action"] == "create":
             _create(step["array"], step["disks"])
         elif step["action"] == "assemble":
-            paths = [f"/dev/{name}" for name in step["disks"]]
-            _must(["mdadm", "--assemble", "--run", f"/dev/md/{step['array']['name']}", *paths])
+            _assemble(step["array"], step["disks"], step.get("stop") or ())
     return [step["array"]["name"] for step in steps if step["action"] != "none"]
 
 
@@ -210,17 +213,42 @@ def _in_use(disks):
             yield name
 
 
-def _existing(array, there, blocks, running):
+def _existing(array, there, blocks, known):
+    step = {"array": array, "disks": there, "why": ""}
+    ours = [one for one in known if set(one["members"]) & set(there)]
+    running = [one for one in ours if one["active"]]
+    why = _misshapen(array, there, blocks) or _degraded(array, there, running)
+    if why:
+        return {**step, "action": "refuse", "why": why}
+    if running:
+        return {**step, "action": "none"}
+    # What the kernel began and could not start keeps its disks from being assembled.
+    return {**step, "action": "assemble", "stop": [one["device"] for one in ours]}
+
+
+def _misshapen(array, there, blocks):
     block = blocks[there[0]]
     shape = array["level"], int(array["devices"])
-    step = {"array": array, "disks": there, "why": ""}
     if len({blocks[name]["uuid"] for name in there}) > 1:
-        return {**step, "action": "refuse", "why": f"two arrays are named {array['name']}"}
+        return f"two arrays are named {array['name']}"
     if (block["level"], block["devices"]) != shape:
         has = f"{block['level']} of {block['devices']}"
-        why = f"{array['name']} is there as {has}, not {shape[0]} of {shape[1]}; erase its disks first"
-        return {**step, "action": "refuse", "why": why}
-    return {**step, "action": "none" if running.intersection(there) else "assemble"}
+        return f"{array['name']} is there as {has}, not {shape[0]} of {shape[1]}; erase its disks first"
+    return ""
+
+
+def _degraded(array, there, running):
+    """What is being rebuilt is not refused: RAID 5 and 6 begin their life so."""
+    wanted = int(array["devices"])
+    if not running and len(there) < wanted:
+        return (
+            f"{array['name']} is degraded: of its {wanted} disks only {', '.join(there)} are there"
+        )
+    for one in running:
+        working = one.get("working", wanted)  # levels without redundancy run whole or not at all
+        if working < wanted and one.get("doing") not in _REBUILDS:
+            return f"{array['name']} is degraded: {working} of its {wanted} disks work"
+    return ""
 
 
 def _fresh(array, disks, taken, overwrite):
@@ -264,6 +292,13 @@ def _create(array, names):
     how = ["--run", "--metadata=1.2", "--homehost=any", f"--name={array['name']}"]
     shape = [f"--level={array['level']}", f"--raid-devices={len(paths)}"]
     _must(["mdadm", "--create", f"/dev/md/{array['name']}", *how, *shape, *paths])
+
+
+def _assemble(array, names, stop):
+    for device in stop:
+        _must(["mdadm", "--stop", f"/dev/{device}"])
+    paths = [f"/dev/{name}" for name in names]
+    _must(["mdadm", "--assemble", "--run", f"/dev/md/{array['name']}", *paths])
 
 
 def _must(argv):

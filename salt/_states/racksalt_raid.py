@@ -42,7 +42,7 @@ def _present(name, arrays, overwrite):
 def _made(name, arrays, changes, done):
     """What was built is read back: the plan for the same arrays must have nothing left to do."""
     left = [
-        one["array"]["name"]
+        one["why"] or one["array"]["name"]
         for one in __salt__["racksalt_raid.plan"](arrays)
         if one["action"] != "none"
     ]

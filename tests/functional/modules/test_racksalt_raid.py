@@ -28,6 +28,7 @@ MD_ARRAY_SIZE=63.94MiB
 MD_UUID=0d3a9a1c:11111111:22222222:33333333
 MD_METADATA=1.2
 """
+RUNS = "md127 : active raid1 rsb[1] rsa[0]\n      1024 blocks super 1.2 [2/2] [UU]\n"
 DATA = {"name": "data", "level": "raid1", "devices": 2, "disks": ["rsa", "rsb"]}
 
 
@@ -36,20 +37,23 @@ def test_arrays_are_read_from_the_kernel(real):
     assert real.modules.racksalt_raid.mdstat(MDSTAT) == [
         {
             "device": "md127",
+            "active": True,
             "level": "raid1",
             "members": ["vdb", "vdc"],
             "devices": 2,
             "working": 2,
+            "doing": "resync",
             "sync": 8.7,
         },
         {
             "device": "md126",
+            "active": True,
             "level": "raid5",
             "members": ["sdb1", "sdc1", "sdd1"],
             "devices": 3,
             "working": 2,
         },
-        {"device": "md125", "level": None, "members": ["sde"]},
+        {"device": "md125", "active": False, "level": None, "members": ["sde"]},
     ]
 
 
@@ -131,8 +135,44 @@ def test_an_array_is_built_of_blank_disks_and_known_again(server):
     assert "/dev/rsc" not in log
     (again,) = raid.plan([DATA])
     assert (again["action"], again["disks"]) == ("assemble", ["rsa", "rsb"])
-    raid.arrays = lambda root="/": [{"device": "md127", "members": ["rsa", "rsb"]}]
+    raid.arrays = lambda root="/": raid.mdstat(RUNS)
     assert [one["action"] for one in raid.plan([DATA])] == ["none"]
+
+
+@pytest.mark.parametrize(
+    ("mdstat", "action", "why"),
+    [
+        (RUNS, "none", ""),
+        (RUNS.replace("[2/2] [UU]", "[2/1] [U_]"), "refuse", "data is degraded: 1 of its 2 disks"),
+        (RUNS.replace("[2/2] [UU]", "[2/1] [U_]\n recovery = 5.0% (1/20)"), "none", ""),
+        (RUNS.replace("[2/2] [UU]", "[2/1] [U_]\n \trecovery=DELAYED"), "none", ""),
+        (RUNS.replace("[2/2] [UU]", "[2/1] [U_]\n check = 5.0% (1/20)"), "refuse", "degraded"),
+        ("md127 : inactive rsa[0](S) rsb[1](S)\n 1024 blocks super 1.2\n", "assemble", ""),
+        ("unused devices: <none>\n", "assemble", ""),
+    ],
+)
+def test_an_array_counts_only_if_it_runs_whole_or_is_rebuilt(server, mdstat, action, why):
+    """A stage that passes over an array that misses a disk would hand it to somebody as safe."""
+    raid, state = server
+    for name in ("rsa", "rsb"):
+        (state / f"{name}.md").write_text(EXAMINE)
+    raid.arrays = lambda root="/": raid.mdstat(mdstat)
+    (step,) = raid.plan([DATA])
+    assert (step["action"], why in step["why"]) == (action, True)
+    if action == "assemble":
+        raid.carry_out([step])
+        stopped = ["--stop /dev/md127"] if "inactive" in mdstat else []
+        log = (state / "log").read_text().splitlines()
+        assert log == [*stopped, "--assemble --run /dev/md/data /dev/rsa /dev/rsb"]
+
+
+def test_an_array_that_has_lost_a_disk_is_not_started_without_it(server):
+    """It is refused by name, with what is left of it."""
+    raid, state = server
+    (state / "rsb.md").write_text(EXAMINE)
+    (step,) = raid.plan([DATA])
+    assert step["action"] == "refuse"
+    assert step["why"] == "data is degraded: of its 2 disks only rsb are there"
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
