@@ -74,7 +74,7 @@ class Child:
 
     def start(self) -> None:
         """Start the server; one that an earlier, killed service left behind is ended first."""
-        self._end_orphans()
+        self.end_orphans()
         self.last.clear()
         self._process = subprocess.Popen(  # noqa: S603  the command line is made by us
             self._argv,
@@ -84,6 +84,8 @@ class Child:
             env=self._environment,
             text=True,
             errors="replace",
+            # We ignore SIGPIPE, and so must the server: when we are killed, nobody reads what it prints.
+            restore_signals=False,
         )
         self._since = time.monotonic()
         self._up = threading.Event()
@@ -147,7 +149,8 @@ class Child:
                 self._lines.append(line.rstrip("\n"))
                 self.last.append(line.rstrip("\n"))
 
-    def _end_orphans(self) -> None:
+    def end_orphans(self) -> None:
+        """End what an earlier, killed service left behind, and wait until it is gone."""
         for pid in with_argument(self._mark):
             log.warning("ending process %d, left by a service that was killed", pid)
             end(pid)

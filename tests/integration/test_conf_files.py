@@ -44,6 +44,12 @@ def test_what_is_to_run_always_is_never_given_up(unit):
     )
 
 
+def test_dhcp_goes_on_when_its_service_dies():
+    """The unit ends the service alone, and the service its servers; of all others nothing must be left behind."""
+    alone = [unit.stem for unit in UNITS if "\nKillMode=process\n" in unit.read_text()]
+    assert "racksalt-dhcp" in alone
+
+
 @pytest.mark.needs("nft", root=True)
 def test_nft_accepts_the_firewall():
     """Checked against the kernel, and not loaded."""

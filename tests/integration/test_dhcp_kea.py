@@ -182,6 +182,8 @@ def test_the_sites_own_reservations_are_left_alone_and_a_dead_kea_is_restarted(l
     lab.add(10)
     lab.start()
     lab.stop(signal.SIGKILL)
+    assert lab.ask(mac_of(10))["ip"] == "10.77.0.10"
+    assert lab.ask(STRANGER)
     lab.forget(10)
     lab.add(11)
     lab.start()
