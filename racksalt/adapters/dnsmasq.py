@@ -147,6 +147,8 @@ class Dnsmasq:
 
     def _start(self) -> None:
         self.child.stop()
+        # It writes into the lease file as long as it lives: what it wrote while we replace that would be lost.
+        self.child.end_orphans()
         self._drop_stale_leases()
         self._restart_due, self._live = False, 0
         self._started_at = time.monotonic()

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -290,6 +291,41 @@ def test_a_killed_service_leaves_dhcp_running_and_mends_its_files(fresh):
     assert [fresh.ask(mac_of(n))["ip"] for n in (10, 11, 12)] == [
         f"10.77.0.{n}" for n in (10, 11, 12)
     ]
+
+
+ORPHAN = """
+import pathlib, signal, sys
+held = open(sys.argv[2], "r+")
+def end(*_):
+    old = held.read()
+    held.seek(0)
+    held.write("2000000000 52:54:00:ff:00:02 10.77.0.150 * *\\n" + old)
+    held.close()
+    raise SystemExit
+signal.signal(signal.SIGTERM, end)
+pathlib.Path(sys.argv[3]).touch()
+signal.pause()
+"""
+"""Writes a lease into the file that it holds open, as dnsmasq does, when its end has come."""
+
+
+def test_what_an_orphan_leases_until_its_end_is_kept(fresh):
+    """It is ended before the lease file is rewritten, else its last leases would go into a file that is no more."""
+    fresh.add(10)
+    fresh.add(11)
+    fresh.start()
+    assert fresh.ask(mac_of(11))["ip"] == "10.77.0.11"
+    fresh.stop()
+    fresh.forget(11)
+    folder, there = fresh.root / "dhcp", fresh.root / "there"
+    argv = [f"--conf-file={folder}/dnsmasq.conf", str(folder / "leases"), str(there)]
+    orphan = subprocess.Popen([sys.executable, "-c", ORPHAN, *argv])
+    until(there.exists)
+    fresh.start()
+    assert orphan.wait(20) == 0
+    held = (folder / "leases").read_text()
+    assert "10.77.0.150" in held
+    assert "10.77.0.11 " not in held
 
 
 def test_a_second_service_on_one_folder_is_refused(lab):
