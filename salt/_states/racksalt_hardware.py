@@ -7,6 +7,7 @@ Each state compares before it acts and changes nothing in test mode.
 from salt.utils.versions import version_cmp
 
 _WORDS = {True: "safe", False: "NOT SAFE", None: "unknown"}
+_KINDS = (("nic", "nics", "driver"), ("disk", "disks", "model"))
 
 
 def inventoried(name, lldp_s=5):
@@ -117,7 +118,8 @@ def secure(name, checks=(), allowed=None):
         read counts as not safe
 
     allowed
-        ``{component: [version]}``: firmware of any other version is unexpected
+        ``{component: [version]}``: firmware of any other version is unexpected, and so is one that
+        cannot be read, unless it is of a kind (``nic:<driver>``, ``disk:<model>``) that the machine has not
 
     .. code-block:: yaml
 
@@ -140,20 +142,30 @@ def secure(name, checks=(), allowed=None):
 
 
 def _unexpected(allowed):
-    have = _versions(__salt__["racksalt_hardware.inventory"](lldp_s=0)) if allowed else {}
+    found = __salt__["racksalt_hardware.inventory"](lldp_s=0) if allowed else {}
+    have = _versions(found)
     return [
-        f"unexpected firmware: {part} {version}"
+        f"unexpected firmware: {part} {version or 'has a version that cannot be read'}"
         for part, versions in sorted((allowed or {}).items())
-        for version in have.get(part, ())
-        if str(version) not in {str(one) for one in versions}
+        for version in have.get(part) or ([] if _has_none(part, found) else [None])
+        if not version or str(version) not in {str(one) for one in versions}
     ]
+
+
+def _has_none(part, found):
+    """Say whether the machine certainly has no such NIC or disk: it has others, and all of them are known."""
+    kind, _, which = part.partition(":")
+    parts, mark = {kind: (parts, mark) for kind, parts, mark in _KINDS}.get(kind, ("", ""))
+    others = found.get(parts) or []
+    known = all(one.get(mark) and which not in (one["name"], one[mark]) for one in others)
+    return bool(others) and known
 
 
 def _versions(found):
     """Return ``{component: [versions]}``, each NIC also by its driver, each disk also by its model."""
     have = {"bios": [found["bios_version"]]} if found.get("bios_version") else {}
     have.update({part: [version] for part, version in (found.get("firmware") or {}).items()})
-    for kind, parts, mark in (("nic", "nics", "driver"), ("disk", "disks", "model")):
+    for kind, parts, mark in _KINDS:
         for part in found.get(parts) or ():
             if part.get(mark):
                 have.setdefault(f"{kind}:{part[mark]}", []).append(part.get("firmware"))

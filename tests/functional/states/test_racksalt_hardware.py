@@ -129,3 +129,28 @@ def test_unexpected_firmware_and_foreign_disks_are_told_and_refused_where_requir
         name="s", allowed=allowed, checks=["firmware", "foreign_disks"]
     )
     assert ret.result is True
+
+
+ICE = {"name": "eth0", "driver": "ice", "firmware": "4.20"}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "machine", "safe"),
+    [
+        ({"bios": ["2.0"]}, {"bios_version": None}, False),
+        ({"bmc": ["6.10"]}, {"firmware": {}}, False),
+        ({"nic:ice": ["4.20"]}, {"nics": [ICE]}, True),
+        ({"nic:ice": ["4.20"]}, {"nics": [ICE, {**ICE, "name": "eth1", "firmware": None}]}, False),
+        ({"nic:eth0": ["4.20"]}, {"nics": [{**ICE, "firmware": None}]}, False),
+        ({"nic:mlx5_core": ["1"]}, {"nics": [ICE]}, True),
+        ({"nic:mlx5_core": ["1"]}, {"nics": [ICE, {"name": "eth1"}]}, False),
+        ({"nic:mlx5_core": ["1"]}, {"nics": []}, False),
+        ({"disk:MAKER 2": ["1"]}, {"disks": [{"name": "sda", "model": "MAKER 1"}]}, True),
+    ],
+)
+def test_firmware_that_cannot_be_read_is_unexpected(node, allowed, machine, safe):
+    """Only a kind of NIC or disk that the machine certainly has not is spared: others could be anything."""
+    node.describe(**{"firmware": {}, **machine})
+    ret = node.states.racksalt_hardware.secure(name="s", allowed=allowed, checks=["firmware"])
+    assert ret.result is safe
+    assert ("unexpected firmware" in ret.comment) is not safe
