@@ -86,7 +86,8 @@ def test_the_first_program_never_ends_at_a_dead_prompt():
     told = re.search(r"^fail\(\) \{\n(.*?)^\}", init, re.MULTILINE | re.DOTALL)
     assert "sleep 60" in told[1]
     assert "reboot -f" in told[1]
-    assert init.index('[ "$got" = "$sha256" ] || fail') < init.index("mount -t squashfs")
+    checked = re.search(r'/fetch "\$image" "\$sha256" /image/live.squashfs\) \|\| fail', init)
+    assert checked.start() < init.index("mount -t squashfs")
     assert not re.search(r"exec (/bin/)?(ba|a|da)?sh\b", init)
 
 
