@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
+from racksalt.conductor.claims import renewed
 from racksalt.conductor.ports import Clock, Switches
 from racksalt.model.errors import ConflictError, NotFoundError, RacksaltError, SwitchError
 from racksalt.model.event import Entry
@@ -29,7 +30,9 @@ BEGAN, APPLIED, FAILED = "switch_change_began", "switch_changed", "switch_change
 ROLLED_BACK: Final = "switch_rolled_back"
 ENDS: Final = (APPLIED, FAILED, ROLLED_BACK)
 PATIENCE_S: Final = 300.0
-"""After how long a change that has not ended is taken for broken off."""
+"""After how long a silence a change that has not ended is taken for broken off."""
+RENEW_S: Final = 60.0
+"""So often who is at a change says so, however long a switch takes for it."""
 
 
 class SwitchOperations:
@@ -119,8 +122,9 @@ class SwitchOperations:
         seen = self._observe(switch)
         made, before = plans.restoring(switch, last["before"], seen), last["before"]
         return self._carry_out(
-            switch, before, made, actor, ROLLED_BACK, reviewed=plan, dry_run=dry_run
-        )
+            switch, before, made, actor, ROLLED_BACK,
+            reviewed=plan, dry_run=dry_run, settles=last["change"],
+        )  # fmt: skip
 
     def close(self) -> None:
         """End the connections to all switches."""
@@ -187,6 +191,7 @@ class SwitchOperations:
         *,
         reviewed: str | None,
         dry_run: bool,
+        settles: str = "",
     ) -> dict[str, Any]:
         if reviewed is not None and reviewed != made.hash:
             raise ConflictError(
@@ -198,10 +203,25 @@ class SwitchOperations:
             return told
         if not made.steps:
             if end == ROLLED_BACK:
-                self._note(switch, uuid.uuid4().hex, end, actor, "nothing was left to take back")
+                self._note(switch, settles, end, actor, "nothing was left to take back")
             return told
         change = uuid.uuid4().hex
         self._begin(switch, change, actor, made, before, ended=end == ROLLED_BACK)
+        with renewed(lambda: self._renew(switch), RENEW_S):
+            self._change(switch, before, made, change, actor)
+        message = f"{len(made.steps)} steps, plan {made.hash}"
+        self._note(switch, change, end, actor, message, hash=made.hash)
+        return {**told, "applied": True}
+
+    def _change(
+        self,
+        switch: Switch,
+        before: Mapping[str, Any],
+        made: SwitchPlan,
+        change: str,
+        actor: str,
+    ) -> None:
+        """Do what was planned; what fails is taken back, and journalled as the change's end."""
         try:
             self._driver(switch).apply(switch, made.steps)
             self._confirm(switch, made)
@@ -209,9 +229,6 @@ class SwitchOperations:
             undone = self._undo(switch, before)
             self._note(switch, change, FAILED, actor, _said(error), undone=undone, hash=made.hash)
             raise _failure(switch, error, undone=undone) from error
-        message = f"{len(made.steps)} steps, plan {made.hash}"
-        self._note(switch, change, end, actor, message, hash=made.hash)
-        return {**told, "applied": True}
 
     def _confirm(self, switch: Switch, made: SwitchPlan) -> None:
         """Read the switch back; SwitchError names the steps that it took and did not do."""
@@ -255,12 +272,19 @@ class SwitchOperations:
         with self.store.write() as tx:
             last = self._last(switch.name)
             busy = not ended and last is not None and last["ended"] is None
-            if busy and last and self.clock() - last["at"] < PATIENCE_S:
+            if busy and last and self.clock() - self._heard(switch, last["at"]) < PATIENCE_S:
                 raise ConflictError(
                     f"{switch.name} is being changed by {last['actor']}",
                     f"if nobody is, `racksalt switch rollback {switch.name}` ends it",
                 )
             tx.append([self._entry(tx.head(), switch, change, BEGAN, actor, message, detail)])
+
+    def _renew(self, switch: Switch) -> None:
+        self.store.set_mark(JOURNAL_PREFIX + switch.name, int(self.clock()))
+
+    def _heard(self, switch: Switch, began: float) -> float:
+        """Return when who is at a switch was heard of last."""
+        return max(began, self.store.mark(JOURNAL_PREFIX + switch.name))
 
     def _note(
         self, switch: Switch, change: str, event: str, actor: str, message: str, **detail: Any
@@ -296,14 +320,19 @@ class SwitchOperations:
         )
 
     def _last(self, name: str) -> dict[str, Any] | None:
-        """Return the last change: when, by whom, what was before it, and how it ended (None: it did not)."""
-        end: Entry | None = None
+        """Return the last change: when, by whom, what was before it, and how it ended (None: it did not).
+
+        An end is of the change that it names: who was slow may end after another has begun.
+        """
+        ends: dict[str, Entry] = {}
         for entry in self.store.history(JOURNAL_PREFIX + name, limit=20):
-            if entry.event in ENDS and end is None:
-                end = entry
+            if entry.event in ENDS:
+                ends.setdefault(entry.detail["change"], entry)
             if entry.event == BEGAN:
+                end = ends.get(entry.detail["change"])
                 undone = end is not None and bool(end.detail.get("undone"))
                 return {
+                    "change": entry.detail["change"],
                     "at": entry.at,
                     "actor": entry.actor,
                     "ended": end.event if end else None,

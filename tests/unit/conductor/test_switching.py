@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from racksalt.conductor.switching import APPLIED, BEGAN, FAILED, ROLLED_BACK, SwitchOperations
+from racksalt.conductor import switching
+from racksalt.conductor.switching import (
+    APPLIED,
+    BEGAN,
+    FAILED,
+    PATIENCE_S,
+    ROLLED_BACK,
+    SwitchOperations,
+)
 from racksalt.model.errors import ConflictError, NotFoundError, SwitchError, SwitchPlanError
 from racksalt.model.node import Address, Node
 from racksalt.network.switches import PortState
@@ -14,6 +22,7 @@ from racksalt.site.declare import declare
 from racksalt.site.schema import Declarations
 from racksalt.store import Store
 from tests.support.switch_memory import Memory
+from tests.support.waiting import wait_for
 
 SITE = {
     "zones": ["z1"],
@@ -260,6 +269,53 @@ def test_two_at_once_do_not_mix(operations, tor, store):
     assert operations.apply("tor", "ann")["applied"]
     assert refusals
     assert events(operations) == [BEGAN, APPLIED]
+
+
+def test_who_is_slow_and_alive_is_not_taken_for_dead(operations, tor, store, monkeypatch):
+    """A switch may take longer than anybody's patience: who is at it goes on saying so."""
+    monkeypatch.setattr(switching, "RENEW_S", 0.01)
+    now = [1000.0]
+    operations.clock = lambda: now[0]
+    other = SwitchOperations(store, Site(), {"linux": tor}, operations.clock)
+    refused = []
+
+    def meanwhile():
+        now[0] += 2 * PATIENCE_S
+        assert wait_for(lambda: store.mark("switch:tor") == now[0], 20) is not None
+        with pytest.raises(ConflictError, match="being changed by ann") as caught:
+            other.apply("tor", "bob")
+        refused.append(caught.value)
+
+    tor.script[4] = meanwhile
+    assert operations.apply("tor", "ann")["applied"]
+    assert refused
+
+
+def test_an_end_is_of_the_change_that_it_names(operations, tor, store):
+    """Who was taken for dead ends after the next has begun: that one has not ended by it."""
+    tor.script[3] = Died()
+    with pytest.raises(Died):
+        operations.apply("tor", "ann")
+    slow = operations.history("tor")[0]["detail"]["change"]
+    operations.clock = lambda: 2000.0
+    tor.script[tor.steps + 2] = Died()
+    with pytest.raises(Died):
+        operations.apply("tor", "bob")
+    operations._note(operations._switch("tor"), slow, APPLIED, "ann", "at last")
+    assert operations.listed()[0]["last_change"] == BEGAN
+    with pytest.raises(ConflictError, match="being changed by bob"):
+        operations.apply("tor", "eve")
+
+
+def test_a_change_that_somebody_took_back_by_hand_is_settled_by_its_rollback(operations, tor):
+    """Nothing is left to do, and that is its end: there is no second rollback."""
+    before = tor.state
+    operations.apply("tor", "ann")
+    tor.state = before
+    assert not operations.rollback("tor", "ann")["applied"]
+    assert events(operations) == [BEGAN, APPLIED, ROLLED_BACK]
+    with pytest.raises(NotFoundError):
+        operations.rollback("tor", "ann")
 
 
 def test_a_cable_in_the_wrong_port_is_part_of_drift(operations, tor, store):
