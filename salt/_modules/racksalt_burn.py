@@ -29,7 +29,14 @@ def __virtual__():
 
 
 def run(
-    cpu_s=60, memory_mib="75%", memory_s=None, disk_s=None, self_test_s=600, network_mib=256, **_
+    cpu_s=60,
+    memory_mib="75%",
+    memory_s=None,
+    disk_s=None,
+    self_test_s=600,
+    require_self_test=False,
+    network_mib=256,
+    **_,
 ):
     """
     Load processor, memory, disks and network one after the other; returns ``{part: result}``.
@@ -43,6 +50,9 @@ def run(
     self_test_s
         how long to wait for the disks' own short tests at most; 0 leaves them out
 
+    require_self_test
+        whether a disk that runs no test fails its part
+
     network_mib
         how much to download from the boot API; 0 leaves it out
 
@@ -55,7 +65,8 @@ def run(
     disks = __salt__["racksalt_drive.disks"]()
     results = {"cpu": cpu(cpu_s), "memory": memory(memory_mib, memory_s or cpu_s)}
     results.update(read(disks, disk_s or cpu_s))
-    results.update(self_tests(disks, self_test_s) if float(self_test_s) else {})
+    tests = self_tests(disks, self_test_s) if float(self_test_s) else {}
+    results.update(_required(tests) if require_self_test else tests)
     results.update({"network": network(network_mib)} if int(network_mib) else {})
     return results
 
@@ -97,8 +108,8 @@ def memory(mib="75%", seconds=60):
 
 def read(disks, seconds=60):
     """
-    Read each disk with fio, first in order, then here and there; eight disks at a time. Nothing is
-    written. Returns ``{"disk:sda": result}``.
+    Read each disk with fio, first all of them in order, then all here and there, for each load would
+    spoil the other's figures; eight disks at a time. Nothing is written. Returns ``{"disk:sda": result}``.
 
     disks
         as ``racksalt_drive.disks`` returns them
@@ -110,19 +121,18 @@ def read(disks, seconds=60):
         salt 'r1n1' racksalt_burn.read '[{name: sda}]' 60
     """
     time_s = max(1, round(float(seconds) / 2))
-    asked = [
-        _fio(disk["name"], time_s, *kind)
-        for disk in disks
-        for kind in (("read", "1M", 8), ("randread", "4k", 16))
-    ]
-    told = __salt__["racksalt_probe.run_all"](asked, 2 * time_s + _GRACE_S)
-    pairs = zip(disks, told[::2], told[1::2], strict=True)
+    told = []
+    for kind in (("read", "1M", 8), ("randread", "4k", 16)):
+        asked = [_fio(disk["name"], time_s, *kind) for disk in disks]
+        told.append(__salt__["racksalt_probe.run_all"](asked, time_s + _GRACE_S))
+    pairs = zip(disks, *told, strict=True)
     return {f"disk:{disk['name']}": _read(disk, *both) for disk, *both in pairs}
 
 
 def self_tests(disks, most_s=600):
     """
-    Let each disk run its own short test (``smartctl -t short``) and wait for all of them.
+    Let each disk run its own short test (``smartctl -t short``) and wait for all of them. Where a disk
+    runs none, the message begins with "not tested".
 
     CLI Example:
 
@@ -131,10 +141,7 @@ def self_tests(disks, most_s=600):
         salt 'r1n1' racksalt_burn.self_tests '[{name: sda}]'
     """
     names = [disk["name"] for disk in disks]
-    __salt__["racksalt_probe.run_all"](
-        [["smartctl", "-t", "short", f"/dev/{name}"] for name in names]
-    )
-    until, results = time.monotonic() + float(most_s), {}
+    until, results = time.monotonic() + float(most_s), _refused(names)
     while len(results) < len(names) and time.monotonic() < until:
         results.update(_ended([name for name in names if name not in results]))
         if len(results) < len(names):
@@ -146,7 +153,7 @@ def self_tests(disks, most_s=600):
 def verdict(told):
     """
     Return what ``smartctl --json -c -l selftest`` says of the last self-test: a result, or None while
-    it runs. A disk that has no such test passes, and says so.
+    it runs. A disk without such a test, or whose test was aborted, passes as "not tested".
 
     CLI Example:
 
@@ -156,7 +163,7 @@ def verdict(told):
     """
     said = _json(told)
     ata = _at(said, "ata_smart_data", "self_test", "status")
-    nvme = said.get("nvme_self_test_log")
+    nvme, scsi = said.get("nvme_self_test_log"), _at(said, "scsi_self_test_0", "result")
     if isinstance(ata, dict):
         running = ata.get("value", 0) >> 4 == 0xF  # ACS-4 section 9.6.3: 15 is "in progress"
         return None if running else _verdict(ata.get("passed"), ata.get("string"))
@@ -165,7 +172,9 @@ def verdict(told):
             return None
         last = (nvme.get("table") or [{}])[0].get("self_test_result", {})
         return _verdict(last.get("value") == 0 if last else None, last.get("string"))
-    return _verdict(None, "the disk has no self-test")
+    if isinstance(scsi, dict):
+        return _scsi_verdict(scsi.get("value"), scsi.get("string"))
+    return _verdict(None, "the disk tells of no self-test")
 
 
 def network(mib=256):
@@ -262,6 +271,31 @@ def _rates(in_order, scattered):
     }
 
 
+def _required(tests):
+    return {
+        part: {**test, "ok": test["ok"] and not test["message"].startswith("not tested")}
+        for part, test in tests.items()
+    }
+
+
+def _refused(names):
+    """Start the tests; return the results of disks that start none. One that runs a test already is waited for."""
+    asked = [["smartctl", "--json", "-t", "short", f"/dev/{name}"] for name in names]
+    told = zip(names, __salt__["racksalt_probe.run_all"](asked), strict=True)
+    # smartctl(8), exit status: bits 0 to 2 are that it was not done; the others tell of the disk's health.
+    refused = {name: one for name, one in told if one["problem"] or (one["code"] or 0) & 0b111}
+    ended = _ended(list(refused))
+    return {
+        name: said if not said["ok"] else _verdict(None, _why(refused[name]))
+        for name, said in ended.items()
+    }
+
+
+def _why(told):
+    words = _at(_json(told["out"]), "smartctl", "messages", 0, "string")
+    return words or f"smartctl ended with {told['code']}"
+
+
 def _ended(names):
     asked = [["smartctl", "--json", "-c", "-l", "selftest", f"/dev/{name}"] for name in names]
     found = {}
@@ -273,8 +307,15 @@ def _ended(names):
     return found
 
 
+def _scsi_verdict(value, words):
+    """SPC-4 section 7.3.18: 0 is passed, 1 and 2 are aborted, 3 to 7 failed, 15 is "in progress"."""
+    return None if value == 0xF else _verdict({0: True, 1: None, 2: None}.get(value, False), words)
+
+
 def _verdict(passed, words):
-    return {"ok": passed is not False, "measures": {}, "message": str(words or "")[:200]}
+    words = str(words or "")
+    message = f"not tested: {words or 'the disk does not say why'}" if passed is None else words
+    return {"ok": passed is not False, "measures": {}, "message": message[:200]}
 
 
 def _json(told):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 
 import pytest
 
@@ -142,6 +143,11 @@ def test_programs_that_are_missing_fail_their_parts(real, monkeypatch, tmp_path)
             },
             False,
         ),
+        ({"scsi_self_test_0": {"result": {"value": 15, "string": "in progress"}}}, None),
+        ({"scsi_self_test_0": {"result": {"value": 0, "string": "Completed"}}}, True),
+        ({"scsi_self_test_0": {"result": {"value": 3, "string": "Failed"}}}, False),
+        ({"scsi_self_test_0": {"result": {"value": 7, "string": "Failed in segment"}}}, False),
+        ({"scsi_self_test_0": {"result": {"value": 1, "string": "Aborted"}}}, True),
         ({"smartctl": {}}, True),
     ],
 )
@@ -149,3 +155,79 @@ def test_self_tests_run_pass_or_fail(real, told, ok):
     """What runs has no verdict yet; a disk without such a test is not blamed for it."""
     found = real.modules.racksalt_burn.verdict(json.dumps(told))
     assert (found["ok"] if found else None) is ok
+
+
+@pytest.fixture
+def smartctl(real, monkeypatch, tmp_path):
+    """A smartctl that starts tests with one exit status, and tells of a last test."""
+    assert real.modules.racksalt_hardware.virtual() is False
+
+    def write(code, last, said="the device does not support Self Tests"):
+        refusal = json.dumps({"smartctl": {"messages": [{"string": said}]}})
+        script = f"case $* in *'-t short'*) echo '{refusal}'; exit {code};; *) echo '{last}';; esac"
+        (tmp_path / "smartctl").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "smartctl").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        return real.modules.racksalt_burn.self_tests([{"name": "sda"}], 0.2)["self_test:sda"]
+
+    return write
+
+
+PASSED = json.dumps({"scsi_self_test_0": {"result": {"value": 0, "string": "Completed"}}})
+FAILED = json.dumps({"scsi_self_test_0": {"result": {"value": 3, "string": "Failed"}}})
+RUNNING = json.dumps({"scsi_self_test_0": {"result": {"value": 15}}})
+
+
+@pytest.mark.parametrize(
+    ("code", "last", "ok", "message"),
+    [
+        (0, PASSED, True, "Completed"),
+        (64, PASSED, True, "Completed"),  # started; the disk's log has errors
+        (4, PASSED, True, "not tested: the device does not support Self Tests"),
+        (4, "{}", True, "not tested: the device does not support Self Tests"),
+        (4, FAILED, False, "Failed"),
+        (4, RUNNING, False, "the self-test did not end in 0.2 s"),
+        (0, "{}", True, "not tested: the disk tells of no self-test"),
+    ],
+)
+def test_a_test_that_did_not_start_is_told_as_such(smartctl, code, last, ok, message):
+    """An older test's success is none of this one; its failure is, and one that runs already is waited for."""
+    found = smartctl(code, last)
+    assert (found["ok"], found["message"]) == (ok, message)
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_a_site_may_require_the_disks_own_tests(real, smartctl, monkeypatch, required):
+    """Where it does, a disk that runs none fails; else the stage passes and its comment tells it."""
+    smartctl(4, "{}")
+    module = next(
+        found
+        for name, found in list(sys.modules.items())
+        if name.endswith(".racksalt_burn") and hasattr(found, "_required")
+    )
+    for part in ("cpu", "memory", "network"):
+        monkeypatch.setattr(module, part, lambda *_: {"ok": True, "measures": {}, "message": ""})
+    known = real.loaders.modules
+    wrapped = {
+        "racksalt_drive.disks": lambda: [{"name": "sda"}],
+        "racksalt_probe.run_all": known["racksalt_probe.run_all"],
+    }
+    monkeypatch.setattr(module, "__salt__", wrapped)
+    monkeypatch.setattr(module, "read", lambda *_: {})
+    load = {"self_test_s": 0.2, "require_self_test": required}
+    assert module.run(**load)["self_test:sda"]["ok"] is not required
+
+
+def test_the_two_loads_of_disks_do_not_run_at_the_same_time(real, monkeypatch, tmp_path):
+    """Scattered reads beside those in order would make both figures those of neither."""
+    assert real.modules.racksalt_hardware.virtual() is False
+    log = tmp_path / "log"
+    job = '{"jobs": [{"error": 0, "read": {}}]}'
+    script = f"echo begin $1 >>{log}\n/bin/sleep 0.2\necho end $1 >>{log}\necho '{job}'"
+    (tmp_path / "fio").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "fio").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = real.modules.racksalt_burn.read([{"name": "sda"}, {"name": "sdb"}], 1)
+    assert all(result["ok"] for result in found.values())
+    lines = log.read_text().splitlines()
+    assert [line.split("=")[1] for line in lines] == ["read"] * 4 + ["randread"] * 4

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 
@@ -154,3 +156,22 @@ def test_firmware_that_cannot_be_read_is_unexpected(node, allowed, machine, safe
     ret = node.states.racksalt_hardware.secure(name="s", allowed=allowed, checks=["firmware"])
     assert ret.result is safe
     assert ("unexpected firmware" in ret.comment) is not safe
+
+
+def test_what_did_not_run_is_not_said_to_have_held_up(node):
+    """A part that is let pass without a test is told by itself, with the reason."""
+    node.states.racksalt_hardware.burned_in(name="b", test=True)
+    module = next(
+        found
+        for name, found in list(sys.modules.items())
+        if name.endswith(".racksalt_hardware") and hasattr(found, "_held_up")
+    )
+    results = {
+        "cpu": {"ok": True, "message": ""},
+        "self_test:sda": {"ok": True, "message": "not tested: it has none"},
+        "disk": {"ok": True},
+    }
+    assert module._held_up(results) == [
+        "cpu, disk held up",
+        "self_test:sda: not tested: it has none",
+    ]
