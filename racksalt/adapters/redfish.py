@@ -6,7 +6,7 @@ authority in its ``ca_file``, or by one that the system trusts (``SSL_CERT_FILE`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from racksalt.adapters.bmc_power import BmcPower
 from racksalt.adapters.firmware_images import check_image
@@ -39,13 +39,17 @@ class RedfishPower(BmcPower):
         """Return the versions of all firmware that the BMC knows of."""
         return [Firmware(**one) for one in self._run(bmc, "firmware")]
 
-    def update_firmware(self, bmc: Bmc, image: FirmwareImage) -> str:
-        """Check what is behind the URL against its checksum, then ask once for the update; return the task.
+    def update_firmware(
+        self, bmc: Bmc, image: FirmwareImage, ready: Callable[[], None] | None = None
+    ) -> str:
+        """Check what is behind the URL against its checksum, call ``ready``, ask once for the update; return the task.
 
         Raises:
             InvalidInputError: no checksum, another checksum, or nothing to fetch; the BMC was not asked.
         """
         check_image(image)
+        if ready is not None:
+            ready()
         return str(self._run(bmc, "update", url=image.url, targets=list(image.targets)))
 
     def task(self, bmc: Bmc, name: str) -> BmcTask:

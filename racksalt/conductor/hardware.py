@@ -125,7 +125,7 @@ class HardwareOperations:
         One step at a time: what comes after it is planned anew from the versions that are then there.
 
         Raises:
-            ConflictError: the plan is another by now, or the node is busy.
+            ConflictError: the plan is another by now, or the node is busy, also after the image was fetched.
             BmcRefusedError: the BMC says no, or knows no such component.
             InvalidInputError: the image is not what its checksum says; the BMC was not asked.
         """
@@ -145,12 +145,29 @@ class HardwareOperations:
         if not targets:
             raise BmcRefusedError(f"the BMC of {node} knows no component {step['component']!r}")
         image = FirmwareImage(url=step["url"], sha256=step["sha256"], targets=tuple(targets))
-        task = management.update_firmware(bmc, image)
-        told = (
-            f"firmware {step['component']}: {step['from']} to {step['to']}, sha256 {step['sha256']}"
-        )
-        self._note(node, actor, "firmware_update", f"{told}; task {task or 'without a name'}")
-        return {**planned, "task": task}
+        return {**planned, "task": self._hand_over(node, actor, bmc, step, image)}
+
+    def _hand_over(
+        self, node: str, actor: str, bmc: Bmc, step: Mapping[str, Any], image: FirmwareImage
+    ) -> str:
+        """Ask the BMC for an update; the journal says so before, and afterwards what came of it.
+
+        Fetching the image may take minutes, so whether the node rests is looked at again right before the request.
+        """
+        name = f"firmware {step['component']}"
+
+        def ready() -> None:
+            self._at_rest(node)
+            told = f"{name}: {step['from']} to {step['to']}, sha256 {step['sha256']}"
+            self._note(node, actor, "firmware_update", f"{told}; the BMC is asked")
+
+        try:
+            task = self.conductor.world.management_of(bmc).update_firmware(bmc, image, ready)
+        except BmcError as error:
+            self._note(node, actor, "firmware_failed", f"{name}: {error.message}")
+            raise
+        self._note(node, actor, "firmware_task", f"{name}: task {task or 'without a name'}")
+        return task
 
     def firmware_task(self, node: str, task: str) -> dict[str, Any]:
         """Return how far an update is: ``{"state", "percent", "message"}``."""

@@ -114,8 +114,12 @@ class Management(Protocol):
         """Return the versions of all firmware that the BMC knows of."""
         ...
 
-    def update_firmware(self, bmc: Bmc, image: FirmwareImage) -> str:
+    def update_firmware(
+        self, bmc: Bmc, image: FirmwareImage, ready: Callable[[], None] | None = None
+    ) -> str:
         """Check the image behind the URL, then ask the BMC once to fetch and write it; return the task's name.
+
+        The check may take minutes: ``ready`` is called after it, right before the request, and may refuse by an error.
 
         InvalidInputError: the image has no checksum or another one, or cannot be fetched; the BMC was not asked.
         """

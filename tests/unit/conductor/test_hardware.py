@@ -18,6 +18,7 @@ from racksalt.conductor import Conductor
 from racksalt.conductor.access import Access
 from racksalt.conductor.hardware import HardwareOperations, component_of, newer, problems
 from racksalt.conductor.operations import Operations
+from racksalt.lab.redfish_bmc import RefusedError
 from racksalt.model.errors import BmcRefusedError, ConflictError, InvalidInputError, NotFoundError
 from racksalt.model.hardware import BurnResult, Facts
 from racksalt.model.node import Nic
@@ -81,12 +82,23 @@ def redfish(rig):
     client.close()
 
 
+class Images(http.server.SimpleHTTPRequestHandler):
+    """Hands out images; ``asked`` is called at each request."""
+
+    asked = staticmethod(lambda: None)
+
+    def do_GET(self):
+        """Answer."""
+        self.asked()
+        super().do_GET()
+
+
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     """A web server with one firmware image; its address."""
     folder = tmp_path_factory.mktemp("images")
     (folder / "bios.bin").write_bytes(IMAGE)
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    handler = functools.partial(Images, directory=str(folder))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -180,7 +192,8 @@ def test_an_update_is_planned_carried_out_and_read_back(hands, rig):
         what="the update",
     )
     assert ended["state"] == "succeeded", ended
-    assert SHA256 in notes(hands)[0]
+    assert notes(hands)[0] == f"firmware bios: task {done['task']}"
+    assert SHA256 in notes(hands)[1]
     assert hands.plan_firmware("n0")["steps"]  # a BIOS takes force at the next start
     rig.bmcs[0].machine.power_off()
     rig.bmcs[0].reset("On")
@@ -212,15 +225,45 @@ def test_an_image_that_is_another_is_not_handed_over(make, rig, images):
     assert notes(hands) == []
 
 
-def test_a_busy_node_is_left_alone(hands, rig):
-    """Its power may be cut at any moment."""
-    rig.bmcs[0].firmware["bios"] = "2.0"
+def install(hands):
+    """Let the node become busy."""
     node = hands.store.node("n0")
     with hands.store.write() as tx:
         busy = replace(
             node, state="installing", deadline_at=time.time() + 900, version=node.version + 1
         )
         tx.update_nodes([(busy, node.version)])
+
+
+def test_a_node_that_becomes_busy_while_its_image_is_fetched_is_left_alone(hands, rig, monkeypatch):
+    """That may take minutes: it is looked at again right before the BMC is asked, and then the BMC is not."""
+    monkeypatch.setattr(Images, "asked", staticmethod(lambda: install(hands)))
+    before = len(rig.bmcs[0].tasks)
+    with pytest.raises(ConflictError, match="installing"):
+        hands.update_firmware("n0", "alice")
+    assert (len(rig.bmcs[0].tasks), notes(hands)) == (before, [])
+
+
+def test_the_journal_has_an_update_before_the_bmc_has(hands, rig, monkeypatch):
+    """Whoever dies right after the request leaves an entry; what the BMC answers to it is the next one."""
+    seen = []
+
+    def refuse():
+        seen.extend(notes(hands))
+        raise RefusedError(400, "OutOfSpace", "No room for an image.")
+
+    monkeypatch.setattr(type(rig.bmcs[0]), "begin_update", lambda _: refuse())
+    with pytest.raises(BmcRefusedError):
+        hands.update_firmware("n0", "alice")
+    assert len(seen) == 1
+    assert SHA256 in seen[0]
+    assert len(notes(hands)) == 2
+    assert "No room" in notes(hands)[0]
+
+
+def test_a_busy_node_is_left_alone(hands, rig):
+    """Its power may be cut at any moment."""
+    install(hands)
     with pytest.raises(ConflictError, match="installing"):
         hands.update_firmware("n0", "alice")
     with pytest.raises(ConflictError, match="installing"):
