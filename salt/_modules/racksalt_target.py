@@ -50,7 +50,8 @@ def plan(settings):
 
 def carry_out(settings):
     """
-    Write the image to the root device, read it back, grow the filesystem and check it.
+    Write the image to the root device, read it back, grow the filesystem and check it. ``current`` is
+    the version that it is at the beginning, whatever the site makes of it meanwhile.
 
     CLI Example:
 
@@ -59,7 +60,7 @@ def carry_out(settings):
         salt 'r1n1' racksalt_target.carry_out '{source: os/debian-12/2026.11}'
     """
     told = plan(settings)
-    source, device = _source(settings), told["changes"]["device"]
+    source, device = _versioned(told["changes"]["image"]), told["changes"]["device"]
     _, wanted = _wanted(source)
     release()
     _fits(device, wanted)
@@ -156,6 +157,10 @@ def _source(settings):
         message = "no image is chosen: set racksalt:stages:image:source, e.g. os/debian-12/2026.11"
         raise CommandExecutionError(message)
     return source
+
+
+def _versioned(image):
+    return f"os/{image['name']}/{image['version']}"
 
 
 def _wanted(source):

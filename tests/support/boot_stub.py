@@ -11,15 +11,18 @@ from pathlib import Path
 ENROLMENT = "e" * 64
 
 
-IMAGE = "/images/os/tiny/1/"
+IMAGES = ("/images/os/tiny/1/", "/images/os/tiny/current/")
 
 
 class _BootApi(http.server.BaseHTTPRequestHandler):
     folder: Path | None = None
+    asked: list[str] | None = None
 
     def do_GET(self):
         """Give a file of the image."""
-        known = self.folder is not None and self.path.startswith(IMAGE)
+        if self.asked is not None:
+            self.asked.append(self.path)
+        known = self.folder is not None and self.path.startswith(IMAGES)
         file = Path(self.folder, Path(self.path).name) if known else None
         self.send_response(200 if file and file.is_file() else 404)
         self.end_headers()
@@ -38,9 +41,9 @@ class _BootApi(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def boot_api(folder: Path | None = None):
-    """Serve on a free port of loopback, with the image in ``folder``; give the address."""
-    handler = type("_Stub", (_BootApi,), {"folder": folder})
+def boot_api(folder: Path | None = None, asked: list[str] | None = None):
+    """Serve on a free port of loopback, with the image in ``folder``; give the address. ``asked`` gets each path."""
+    handler = type("_Stub", (_BootApi,), {"folder": folder, "asked": asked})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

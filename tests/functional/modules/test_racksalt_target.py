@@ -22,11 +22,17 @@ def image(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def machine(devices, image, tmp_path_factory):
+def asked():
+    """What the boot API was asked for."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def machine(devices, image, asked, tmp_path_factory):
     """The machine with two disks, and with a boot API that has the image."""
     disks, small, large = devices
     key = {"images_key": str(image[0] / "images.pub")}
-    with boot_api(image[0]) as url:
+    with boot_api(image[0], asked) as url:
         yield LoopNode(tmp_path_factory.mktemp("node"), disks, [small, large], url=url, **key)
 
 
@@ -68,6 +74,18 @@ def test_another_installation_writes_it_anew(parted):
     parted.reboot("d" * 64)
     parted.modules.racksalt_disk.carry_out("partition", {})
     assert parted.modules.racksalt_disk.plan("image", SETTINGS)["done"] is False
+
+
+def test_current_is_one_version_from_the_beginning_to_the_end(parted, asked):
+    """The site may make another one current meanwhile: its file would not be what the manifest says."""
+    parted.reboot("c" * 64)
+    parted.modules.racksalt_disk.carry_out("partition", {})
+    asked.clear()
+    done = parted.modules.racksalt_disk.carry_out("image", {"source": "os/tiny/current"})
+    assert done["comment"].startswith("os/tiny/1 written to")
+    current = [path.rpartition("/")[2] for path in asked if "/current/" in path]
+    assert current == ["manifest.json", "manifest.json.sig"]
+    assert f"/images/os/tiny/1/{FILE}" in asked
 
 
 def test_what_is_not_read_back_as_sent_is_no_image(parted, image):
