@@ -32,6 +32,17 @@ def actor(opts: Opts) -> str:
     return f"salt-run {getpass.getuser()}" if asks == own else f"minion {asks}"
 
 
+def plan_text(given: object) -> str | None:
+    """Return the hash of a plan as it was printed.
+
+    Salt's command line reads YAML: a hash that happens to have decimal digits alone comes as a number, without the
+    zeros that it began with.
+    """
+    if given is None:
+        return None
+    return f"{given:016d}" if isinstance(given, int) else str(given)
+
+
 def create_token(
     operations: Operations, folder: str, name: str, scopes: list[str], expires_in_s: float, by: str
 ) -> dict[str, Any]:

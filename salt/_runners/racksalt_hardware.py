@@ -1,7 +1,5 @@
 """Hardware, for operators: the same verbs as ``racksalt hardware``, as ``salt-run racksalt_hardware.<verb>``."""
 
-import getpass
-
 from salt.exceptions import CommandExecutionError
 
 
@@ -60,7 +58,10 @@ def update_firmware(node, plan=None, dry_run=False):
 
         salt-run racksalt_hardware.update_firmware r1n1 dry_run=True
     """
-    return _ask("update_firmware", node, getpass.getuser(), plan=plan, dry_run=bool(dry_run))
+    from racksalt.adapters.salt_runner import plan_text
+
+    options = {"plan": plan_text(plan), "dry_run": bool(dry_run)}
+    return _ask("update_firmware", node, _actor(), **options)
 
 
 def firmware_task(node, task):
@@ -99,7 +100,7 @@ def set_bios(node, dry_run=False):
 
         salt-run racksalt_hardware.set_bios r1n1 dry_run=True
     """
-    return _ask("set_bios", node, getpass.getuser(), dry_run=bool(dry_run))
+    return _ask("set_bios", node, _actor(), dry_run=bool(dry_run))
 
 
 def security(*nodes):
@@ -112,7 +113,7 @@ def security(*nodes):
 
         salt-run racksalt_hardware.security r1n1
     """
-    return _ask("security", nodes, getpass.getuser())
+    return _ask("security", nodes, _actor())
 
 
 def _ask(verb, *args, **options):
@@ -124,3 +125,9 @@ def _ask(verb, *args, **options):
         return getattr(HardwareOperations(shared_app(__opts__).operations), verb)(*args, **options)
     except RacksaltError as error:
         raise CommandExecutionError(f"{error.code}: {error}") from error
+
+
+def _actor():
+    from racksalt.adapters.salt_runner import actor
+
+    return actor(__opts__)

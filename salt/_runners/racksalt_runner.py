@@ -357,12 +357,15 @@ def hint(tag, data):
 
 
 def _command(verb, nodes, options):
+    from racksalt.adapters.salt_runner import plan_text
+
     known = {"dry_run": False, "plan": None, "goal": None, "request": None}
     options = {key: value for key, value in options.items() if not key.startswith("__")}
     unknown = sorted(options.keys() - known.keys())
     if unknown or not nodes:
         message = f"{verb}: unknown {', '.join(unknown)}" if unknown else f"{verb}: name the nodes"
         raise CommandExecutionError(message)
+    options["plan"] = plan_text(options.get("plan"))
     return _ask("run", verb, _names(nodes), _actor(), **{**known, **options})
 
 

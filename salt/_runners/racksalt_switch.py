@@ -77,7 +77,7 @@ def apply(name, plan=None, dry_run=False):
 
         salt-run racksalt_switch.apply tor-r1 plan=9f86d081884c7d65
     """
-    return _ask("apply", name, _actor(), plan=plan and str(plan), dry_run=bool(dry_run))
+    return _ask("apply", name, _actor(), plan=_text(plan), dry_run=bool(dry_run))
 
 
 def clear(name, plan=None, dry_run=False):
@@ -90,7 +90,7 @@ def clear(name, plan=None, dry_run=False):
 
         salt-run racksalt_switch.clear tor-r1 dry_run=True
     """
-    options = {"plan": plan and str(plan), "dry_run": bool(dry_run), "clear": True}
+    options = {"plan": _text(plan), "dry_run": bool(dry_run), "clear": True}
     return _ask("apply", name, _actor(), **options)
 
 
@@ -104,7 +104,7 @@ def rollback(name, plan=None, dry_run=False):
 
         salt-run racksalt_switch.rollback tor-r1
     """
-    return _ask("rollback", name, _actor(), plan=plan and str(plan), dry_run=bool(dry_run))
+    return _ask("rollback", name, _actor(), plan=_text(plan), dry_run=bool(dry_run))
 
 
 def history(name, limit=50):
@@ -138,3 +138,9 @@ def _actor():
     from racksalt.adapters.salt_runner import actor
 
     return actor(__opts__)
+
+
+def _text(plan):
+    from racksalt.adapters.salt_runner import plan_text
+
+    return plan_text(plan)

@@ -10,6 +10,7 @@ import pytest
 import salt.config
 import salt.loader
 from salt.exceptions import CommandExecutionError
+from salt.utils.args import yamlify_arg
 
 from racksalt.adapters.settings_file import write_settings
 from racksalt.bootstrap import shared_app
@@ -131,6 +132,14 @@ def test_a_minion_that_asks_is_the_actor(opts, run):
     asked = salt.loader.runner({**opts, "id": "admin1"})
     asked["racksalt.approve"]("n2")
     assert run("history", "n2", limit=1)["entries"][0]["actor"] == "minion admin1"
+
+
+def test_a_plans_hash_of_digits_is_what_was_printed(run):
+    """Salt's command line makes a number of it, and drops the zeros that it began with."""
+    given = yamlify_arg("0123456701234567")
+    assert given == 123456701234567
+    with pytest.raises(CommandExecutionError, match="not 0123456701234567"):
+        run("retire", "n2", plan=given)
 
 
 def test_what_the_state_does_not_accept_is_refused_with_what_it_would(run):
