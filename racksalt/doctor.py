@@ -7,6 +7,7 @@ import socket
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
@@ -123,6 +124,13 @@ def _services(settings: Settings) -> Iterator[Finding]:
             yield Finding(name, True, f"{url} answers")
         except (OSError, ValueError) as error:
             yield Finding(name, False, f"{url}: {error}", "start it with `racksalt serve`")
+        except HTTPException as error:
+            yield Finding(
+                name,
+                False,
+                f"{url}: what answers there speaks no HTTP ({type(error).__name__})",
+                f"see what has port {port}: `ss -tlnp`; give one of the two another",
+            )
 
 
 def _dhcp(settings: Settings) -> Iterator[Finding]:
@@ -136,7 +144,7 @@ def _dhcp(settings: Settings) -> Iterator[Finding]:
 def _master(settings: Settings) -> Iterator[Finding]:
     host, _, port = settings.boot_api.master.rpartition(":")
     try:
-        with socket.create_connection((host, int(port)), TIMEOUT_S):
+        with socket.create_connection((host.strip("[]"), int(port)), TIMEOUT_S):
             yield Finding("Salt master", True, f"{settings.boot_api.master} takes connections")
     except (OSError, ValueError) as error:
         yield Finding(

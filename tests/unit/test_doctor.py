@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import socket
+import socketserver
 import threading
 
 from racksalt.doctor import examine
@@ -66,6 +67,36 @@ def test_a_master_that_does_not_run_is_found(home):
         port = free.getsockname()[1]
     home.change(boot_api=BootApi(port=1, master=f"127.0.0.1:{port}"))
     assert "start salt-master" in _bad(home, "Salt master")[0].remedy
+
+
+def test_a_port_that_something_else_has_is_found(home):
+    """What greets in another protocol is no service of ours, and does not end the doctor."""
+
+    class Greets(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(4096)
+            self.request.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Greets) as other:
+        thread = threading.Thread(target=other.serve_forever)
+        thread.start()
+        port = other.server_address[1]
+        home.change(boot_api=BootApi(port=port), graphql=GraphqlApi(port=1))
+        try:
+            (bad,) = _bad(home, "boot API")
+        finally:
+            other.shutdown()
+            thread.join()
+    assert "speaks no HTTP" in bad.seen
+    assert str(port) in bad.remedy
+
+
+def test_a_master_with_an_ipv6_address_is_asked(home):
+    """The brackets part address and port; they are no part of the address."""
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as master:
+        text = f"[::1]:{master.getsockname()[1]}"
+        home.change(boot_api=BootApi(port=1, master=text))
+        assert not _bad(home, "Salt master")
 
 
 def test_nodes_that_cannot_pin_the_master_are_found(home):
