@@ -46,7 +46,9 @@ def test_no_file_names_a_package_registry():
 
 def test_the_pinned_versions_are_exact_and_come_without_addresses():
     """constraints.txt has lines ``name==version``, with a marker at most."""
-    line = re.compile(r"^[A-Za-z0-9._-]+==[A-Za-z0-9.]+( ; python_(full_)?version [<>]=? \"3\.\d+(\.\d+)?\")?$")
+    line = re.compile(
+        r"^[A-Za-z0-9._-]+==[A-Za-z0-9.]+( ; python_(full_)?version [<>]=? \"3\.\d+(\.\d+)?\")?$"
+    )
     lines = source.text(source.Path("constraints.txt")).splitlines()
     wrong = [
         found for found in lines if found and not found.startswith("#") and not line.match(found)
