@@ -32,6 +32,8 @@ INTERNAL = ("new_boot", "approve", "record_inventory", "issue_enrolment")
 """Effects on our own rows, done in the transaction itself."""
 TRIES = ("stage_failed", "stage_lost", "deadline_passed", "power_lost", "agent_silent")
 """Events that use up a try when the node stays in its state."""
+EXCUSED = "excused"
+"""In the data of a lost job: it was lost because a conductor was started in the middle, which costs no try."""
 SEEN_FROM = ("boot", "keys", "jobs")
 """Sources that tell that the node itself is alive."""
 POWER_COMMANDS = ("power_on", "power_off", "power_cycle")
@@ -205,7 +207,8 @@ def _counted(node: Node, view: View, event: Event, row: Transition, stage: Stage
         return replace(
             node, stage=name if row.target != "problem" else view.node.stage, stage_attempt=0
         )
-    return replace(node, stage_attempt=node.stage_attempt + 1) if event.name in TRIES else node
+    counts = event.name in TRIES and not event.data.get(EXCUSED)
+    return replace(node, stage_attempt=node.stage_attempt + 1) if counts else node
 
 
 def _redeemed(view: View, event: Event) -> list[Boot]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from racksalt.conductor.certificates import erasure_of
+from racksalt.conductor.decide import EXCUSED
 from racksalt.conductor.enrolment import KeyCheck
 from racksalt.conductor.pace import Pace
 from racksalt.conductor.ports import JobResult, MinionKey, World
@@ -111,6 +113,7 @@ class JobSweep:
 
     def __init__(self, store: Store, world: World, tell: Tell, lost_s: float) -> None:
         self.store, self.world, self.tell, self.lost_s = store, world, tell, lost_s
+        self._began = world.clock()
         self._asked: dict[str, float] = {}
         self._silent: Counter[str] = Counter()
         self._hinted: deque[str] = deque()
@@ -154,8 +157,9 @@ class JobSweep:
                 log.warning("jobs of %s agents cannot be looked up: %s", agent, error)
 
     def _look_up(self, nodes: Sequence[Running]) -> None:
-        found = self.world.jobs_of(nodes[0].agent).results([(n.job, n.id) for n in nodes])
-        self.tell([self._result(result) for result in found])
+        wanted = {(node.job, node.id): node for node in nodes}
+        found = self.world.jobs_of(nodes[0].agent).results(list(wanted))
+        self.tell([self._result(result, wanted) for result in found])
         ended = {result.jid for result in found}
         self._lost([node for node in nodes if node.job not in ended])
 
@@ -187,10 +191,9 @@ class JobSweep:
             for jid, node in wanted:
                 self._heard(jid, now, (jid, node) in outcomes)
             finished = [pair for pair, outcome in outcomes.items() if outcome == "finished"]
-            self.tell([self._result(result) for result in jobs.results(finished)])
-            self.tell(
-                [_lost(wanted[p], now) for p, outcome in outcomes.items() if outcome == "lost"]
-            )
+            self.tell([self._result(result, wanted) for result in jobs.results(finished)])
+            lost = [wanted[pair] for pair, outcome in outcomes.items() if outcome == "lost"]
+            self.tell([self._excused(_lost(node, now), node) for node in lost])
         except RacksaltError as error:
             log.warning("agents cannot be asked for their jobs: %s", error)
         except Exception:
@@ -205,8 +208,16 @@ class JobSweep:
         self._silent[jid] += 1
         self._asked[jid] = now - self.lost_s + self.lost_s * shares
 
-    def _result(self, result: JobResult) -> Event:
-        return job_event(result, self.world.clock())
+    def _result(self, result: JobResult, wanted: Mapping[tuple[str, str], Running]) -> Event:
+        event = job_event(result, self.world.clock())
+        return self._excused(event, wanted.get((result.jid, result.node)))
+
+    def _excused(self, event: Event, node: Running | None) -> Event:
+        """Return the event; where a job was lost over our own start, say so: it costs the node no try."""
+        ours = node is not None and node.job_since is not None and node.job_since < self._began
+        if event.name != "stage_lost" or not ours:
+            return event
+        return replace(event, data={**event.data, EXCUSED: True})
 
 
 def _lost(node: Running, at: float) -> Event:

@@ -110,7 +110,7 @@ def facts(view: View, event: Event, rules: Rules) -> Facts:
         vouched=event.name == "inventory_reported" and (node.approved or rules.vouch(node, event)),
         goal=node.goal,
         origin=node.origin,
-        has_retries=node.stage_attempt < budget,
+        has_retries=node.stage_attempt < budget or bool(event.data.get("excused")),
         job_running=node.job is not None,
         boot_spent=boot is not None and boot.redeemed_at is not None,
         boot_fresh=boot is not None and boot.expires_at > view.now,

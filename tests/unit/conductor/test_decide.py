@@ -302,6 +302,16 @@ def test_disks_that_are_written_by_a_plan_stay_those_of_the_plan(state, stage, r
     assert decided(node, told, [a_boot()]).inventory == recorded
 
 
+def test_what_is_excused_costs_no_try():
+    """However often the conductor is killed in the middle of one stage, the node does not park for it."""
+    node = commissioning(stage="burn_in", stage_attempt=99)
+    lost = an_event("stage_lost", source="jobs", jid="j1", excused=True)
+    again = decided(node, lost)
+    assert (again.node.state, again.node.stage_attempt) == ("commissioning", 99)
+    assert names(again) == ["ask_agent"]
+    assert decided(node, an_event("stage_lost", source="jobs", jid="j1")).node.state == "problem"
+
+
 def test_a_boots_token_lasts_as_long_as_its_stage_may_take():
     """After an erasure of hours the installer still asks for the first boot's token; a short stage changes nothing."""
     rules = the_rules(

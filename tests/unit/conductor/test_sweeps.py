@@ -55,6 +55,21 @@ def test_passed_deadlines_are_told_with_what_they_belong_to(sqlite_store, world)
     assert found[0].id == found[1].id
 
 
+@pytest.mark.parametrize(("since", "excused"), [(NOW - 50, True), (NOW + 5, False)])
+def test_a_job_lost_over_our_own_start_is_excused(sqlite_store, world, since, excused):
+    """Salt's "Pillar timed out" while the master was away is no fault of the node; later ones count."""
+    fill(sqlite_store, a_node("n1", "commissioning", job=JID, job_since=since, boot=1))
+    found = []
+    sweep = JobSweep(sqlite_store, world.ports, found.extend, lost_s=10)
+    world.clock.pass_(60)
+    lost = JobResult(jid=JID, node="n1", ok=False, ran=False, message="Pillar timed out")
+    world.jobs.results = lambda _wanted: [lost]
+    sweep()
+    assert [(event.name, bool(event.data.get("excused"))) for event in found] == [
+        ("stage_lost", excused)
+    ]
+
+
 def test_a_clock_that_ran_ahead_for_a_moment_suspends_no_deadline(sqlite_store, world, told):
     """Set right again, deadlines wait for the usual grace, not for as long as it was ahead."""
     fill(sqlite_store, a_node("n1", deadline_at=NOW + 50))
