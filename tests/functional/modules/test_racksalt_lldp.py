@@ -139,6 +139,7 @@ def cable():
             subprocess.run(["ip", "netns", "del", space], check=True)
 
 
+@pytest.mark.daemons
 def test_a_real_switch_daemon_is_heard_at_once(cable, tmp_path):
     """The interface is raised, introduces itself, and lldpd answers long before its next round of 30 s."""
     node, tor = cable

@@ -79,6 +79,7 @@ def test_each_declaration_has_its_way(secrets):
     assert way_to(minion, secrets, lambda _: LocalRunner(LOCAL)) is not None
 
 
+@pytest.mark.daemons
 @pytest.mark.needs("ip", root=True)
 def test_a_switch_may_be_a_namespace_of_this_host():
     """The script sees the namespace's interfaces, not the host's."""
