@@ -17,7 +17,7 @@ from racksalt.model.node import Address, Nic
 from racksalt.model.place import Network, Range
 from tests.support.dhcp_lab import (
     DOMAIN,
-    FIRMWARE_6,
+    LOADERS_6,
     PROGRAMS,
     DhcpLab,
     mac_of,
@@ -74,19 +74,11 @@ def test_who_asks_for_none_of_the_private_options_is_told_the_boot_apis_address(
     assert not {"opt224", "opt226"} & set(got)
 
 
-@pytest.mark.parametrize(
-    ("arch", "url"),
-    [
-        (7, "tftp://[fd77::1]/x86_64/ipxe.efi"),
-        (16, "http://10.77.0.1:8800/images/x86_64/ipxe.efi"),
-        (19, "http://10.77.0.1:8800/images/arm64/ipxe.efi"),
-    ],
-)
+@pytest.mark.parametrize(("arch", "url"), LOADERS_6)
 def test_firmware_boots_over_ipv6(lab, arch, url):
     """Over TFTP from our address in the network, over HTTP from where the images are, with its class echoed."""
-    got = lab.ask_v6(STRANGER, conf=FIRMWARE_6.format(arch=arch))
-    assert got["new_dhcp6_url"] == url
-    echoed = bytes(int(it, 16) for it in got.get("new_dhcp6_class", "").split(":") if it)
+    found, echoed = lab.load_v6(STRANGER, arch)
+    assert found == url
     assert echoed[4:] == (b"" if arch == 7 else b"\0\x0aHTTPClient")
 
 

@@ -16,6 +16,7 @@ from tests.support.dhcp_lab import (
     DOMAIN,
     FIRMWARE_6,
     KEA,
+    LOADERS_6,
     PROGRAMS,
     PROV,
     DhcpLab,
@@ -85,20 +86,12 @@ def test_a_node_is_told_what_it_does_not_ask_for(lab):
     assert options == ["n10", "http://10.77.0.1:8800", "live"]
 
 
-@pytest.mark.parametrize(
-    ("arch", "url"),
-    [
-        (7, "tftp://[fd77::1]/x86_64/ipxe.efi"),
-        (16, "http://10.77.0.1:8800/images/x86_64/ipxe.efi"),
-        (19, "http://10.77.0.1:8800/images/arm64/ipxe.efi"),
-    ],
-)
+@pytest.mark.parametrize(("arch", "url"), LOADERS_6)
 def test_firmware_boots_over_ipv6(lab, arch, url):
     """Over TFTP from our address in the network, over HTTP from where the images are, with its class echoed."""
     lab.start()
-    got = lab.ask_v6(STRANGER, conf=FIRMWARE_6.format(arch=arch))
-    assert got["new_dhcp6_url"] == url
-    echoed = bytes(int(it, 16) for it in got.get("new_dhcp6_class", "").split(":") if it)
+    found, echoed = lab.load_v6(STRANGER, arch)
+    assert found == url
     assert echoed[4:] == (b"" if arch == 7 else b"\0\x0aHTTPClient")
 
 

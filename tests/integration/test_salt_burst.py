@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,10 +54,11 @@ def journalled(app, name):
         return [row.event_id for row in connection.execute(wanted)]
 
 
-def test_a_burst_is_journalled_whole_and_once(rack):
-    """The bus's reader never blocks, whatever the database does meanwhile."""
-    app, opts = rack.open(), rack.master.opts
+@contextmanager
+def heard_bus(rack, app):
+    """Give the master's bus once the conductor has journalled a probe that was fired on it."""
     app.operations.declare()
+    opts = rack.master.opts
     with salt.utils.event.get_master_event(opts, opts["sock_dir"], listen=False) as bus:
 
         def listening():
@@ -64,6 +66,13 @@ def test_a_burst_is_journalled_whole_and_once(rack):
             return journalled(app, "probe")
 
         assert wait_for(listening, 60, every_s=0.2) is not None
+        yield bus
+
+
+def test_a_burst_is_journalled_whole_and_once(rack):
+    """The bus's reader never blocks, whatever the database does meanwhile."""
+    app = rack.open()
+    with heard_bus(rack, app) as bus:
         for number in range(EVENTS):
             fire(bus, number)
     done = wait_for(lambda: len(journalled(app, "seen")) >= EVENTS, 120, every_s=0.5)
@@ -78,15 +87,8 @@ def test_a_burst_is_journalled_whole_and_once(rack):
 
 def test_a_flood_leaves_a_bounded_number_of_entries_and_one_that_counts_the_rest(rack):
     """About one node or under made-up names: whoever may fire on the bus cannot fill the journal."""
-    app, opts = rack.open(), rack.master.opts
-    app.operations.declare()
-    with salt.utils.event.get_master_event(opts, opts["sock_dir"], listen=False) as bus:
-
-        def listening():
-            fire(bus, 0, "probe")
-            return journalled(app, "probe")
-
-        assert wait_for(listening, 60, every_s=0.2) is not None
+    app = rack.open()
+    with heard_bus(rack, app) as bus:
         began = time.monotonic()
         for number in range(3 * BURST):
             fire(bus, number * NODES, "seen")

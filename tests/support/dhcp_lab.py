@@ -45,6 +45,12 @@ send dhcp6.arch {arch};
 also request dhcp6.url, dhcp6.class;
 """
 """dhclient as firmware that boots over IPv6; str.format with ``arch``."""
+LOADERS_6 = (
+    (7, "tftp://[fd77::1]/x86_64/ipxe.efi"),
+    (16, "http://10.77.0.1:8800/images/x86_64/ipxe.efi"),
+    (19, "http://10.77.0.1:8800/images/arm64/ipxe.efi"),
+)
+"""What firmware of each architecture (RFC 5970) is to load over IPv6, whichever server answers."""
 SCRIPT = """#!/bin/sh
 case "$1$reason" in bound*|BOUND*) env > "$RESULT" ;; esac
 """
@@ -285,6 +291,12 @@ class DhcpLab:
         run(*base, "-1", *files, "-e", f"RESULT={result}", "c0", check=False)
         run(*base, "-x", *files, "c0", check=False)
         return told(result)
+
+    def load_v6(self, mac, arch):
+        """Ask as firmware of an architecture; return the address of its loader and the vendor class's bytes."""
+        got = self.ask_v6(mac, conf=FIRMWARE_6.format(arch=arch))
+        octets = got.get("new_dhcp6_class", "").split(":")
+        return got["new_dhcp6_url"], bytes(int(one, 16) for one in octets if one)
 
     def _has_link_local(self):
         show = ("ip", "-n", self.clients, "-6", "address", "show", "dev", "c0")
