@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ class SiteRules:
         self.problem: RacksaltError | None = None
         self._base = Sequences(STAGES, SEQUENCES, MACHINE)
         self._declared: Declarations | None = None
-        self._rules = self._made(self._base)
+        self._rules = self._made(self._base, Declarations())
         self()
 
     def __call__(self) -> Rules:
@@ -72,22 +72,23 @@ class SiteRules:
         if declared is not self._declared:
             self._declared = declared
             try:
-                self._rules = self._made(self._base.extend(declared.additions))
+                self._rules = self._made(self._base.extend(declared.additions), declared)
                 self.problem = None
             except RacksaltError as error:
+                self._rules = replace(self._rules, site=declared)
                 self.problem = error
                 log.error("the site's stages are not taken: %s", error)
         return self._rules
 
-    def _made(self, sequences: Sequences) -> Rules:
+    def _made(self, sequences: Sequences, declared: Declarations) -> Rules:
         return Rules(
             machine=MACHINE,
             sequences=sequences,
             vouch=self._vouch,
             token_ttl_s=self._settings.boot_api.token_ttl_s,
             deadline_factor=self._settings.conductor.deadline_factor,
-            goal=self._site.declarations.policy.goal,
-            site=lambda: self._site.declarations,
+            goal=declared.policy.goal,
+            site=declared,
         )
 
     def _vouch(self, node: Node, _event: Event) -> bool:

@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from racksalt.conductor.twins import doubt
-from racksalt.conductor.view import Rules, View, environment, facts, first_stage, next_stage
+from racksalt.conductor.view import (
+    EXCUSED,
+    Rules,
+    View,
+    environment,
+    facts,
+    first_stage,
+    next_stage,
+)
 from racksalt.model.event import EntryKind, Event
 from racksalt.model.node import Boot, BootEnvironment, Node
 from racksalt.psm.kernel import Kind, Transition
@@ -32,8 +40,6 @@ INTERNAL = ("new_boot", "approve", "record_inventory", "issue_enrolment")
 """Effects on our own rows, done in the transaction itself."""
 TRIES = ("stage_failed", "stage_lost", "deadline_passed", "power_lost", "agent_silent")
 """Events that use up a try when the node stays in its state."""
-EXCUSED = "excused"
-"""In the data of a lost job: it was lost because a conductor was started in the middle, which costs no try."""
 SEEN_FROM = ("boot", "keys", "jobs")
 """Sources that tell that the node itself is alive."""
 POWER_COMMANDS = ("power_on", "power_off", "power_cycle")
@@ -235,17 +241,21 @@ def _taken(boots: list[Boot], view: View, event: Event, node: Node) -> list[Boot
     """Record who fetched the boot script first."""
     if event.name != "boot_requested":
         return boots
-    current = next((boot for boot in boots if boot.generation == node.boot), view.boot)
+    current = _current(boots, view, node)
     if current is None or current.taken_by is not None:
         return boots
     taken = replace(current, taken_at=view.now, taken_by=str(event.data.get("address", "")))
     return [taken, *(boot for boot in boots if boot is not current)]
 
 
+def _current(boots: list[Boot], view: View, node: Node) -> Boot | None:
+    """Return the boot that the node is on, as this event has changed it so far."""
+    return next((boot for boot in boots if boot.generation == node.boot), view.boot)
+
+
 def _prolonged(boots: list[Boot], view: View, node: Node, stage_s: float) -> list[Boot]:
     """Let the boot's token last as long as the stage may take: what comes after a long erasure needs it, too."""
-    current = next((boot for boot in boots if boot.generation == node.boot), view.boot)
-    ends = view.now + stage_s
+    current, ends = _current(boots, view, node), view.now + stage_s
     if current is None or not current.issued_at < current.expires_at < ends:
         return boots
     return [replace(current, expires_at=ends), *(boot for boot in boots if boot is not current)]

@@ -202,7 +202,7 @@ def _write(batch: _Batch) -> None:
     settling = _settling(batch)
     networks = tx.all_of(Network) if settling else []
     for name in settling:
-        batch.nodes[name] = named(batch.nodes[name], batch.rules.site(), networks)
+        batch.nodes[name] = named(batch.nodes[name], batch.rules.site, networks)
     tx.add_nodes([batch.nodes[name] for name in batch.new])
     tx.put([nic for nics in batch.new.values() for nic in nics])
     _record(batch, [name for name in batch.inventories if name in batch.new])
@@ -237,7 +237,7 @@ def _place(batch: _Batch, names: Sequence[str]) -> None:
     if not names:
         return
     nodes = {name: batch.nodes[name] for name in names}
-    for node, found, message in placing.place(batch.tx, nodes, batch.rules.site(), batch.now):
+    for node, found, message in placing.place(batch.tx, nodes, batch.rules.site, batch.now):
         batch.seq += 1
         batch.nodes[node.id] = node
         batch.entries.append(placing.entry(batch.seq, batch.now, node, found, message))
@@ -254,7 +254,7 @@ def _settling(batch: _Batch) -> list[str]:
             continue
         let_in = was_retired or before is None or not before.approved
         if (let_in or name in batch.inventories) and (
-            node.approved or name in batch.rules.site().nodes
+            node.approved or name in batch.rules.site.nodes
         ):
             found.append(name)
     return found
@@ -265,7 +265,7 @@ def _settle(batch: _Batch, settling: Sequence[str], networks: Sequence[Network])
     if not settling:
         return
     nodes = [batch.nodes[name] for name in settling]
-    for name, outcome in settle(batch.tx, nodes, batch.rules.site(), networks).items():
+    for name, outcome in settle(batch.tx, nodes, batch.rules.site, networks).items():
         batch.seq += 1
         batch.entries.append(entry(batch.seq, batch.now, batch.nodes[name], outcome))
 

@@ -15,10 +15,10 @@ from dataclasses import replace
 from typing import Any
 
 from racksalt.conductor.certificates import erasure_of
-from racksalt.conductor.decide import EXCUSED
 from racksalt.conductor.enrolment import KeyCheck
 from racksalt.conductor.pace import Pace
 from racksalt.conductor.ports import JobResult, MinionKey, World
+from racksalt.conductor.view import EXCUSED
 from racksalt.model.errors import RacksaltError
 from racksalt.model.event import Event
 from racksalt.model.node import Node

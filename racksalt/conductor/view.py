@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from racksalt.boot.identity import Known
 from racksalt.conductor.twins import doubt
@@ -13,6 +13,8 @@ from racksalt.psm.kernel import Facts, Machine
 from racksalt.psm.sequences import Sequences, Stage
 from racksalt.site.schema import Declarations
 
+EXCUSED = "excused"
+"""In the data of a lost job: it was lost because a conductor was started in the middle, which costs no try."""
 Vouch = Callable[[Node, Event], bool]
 """The site's policy: may this discovered node go on without a person?"""
 
@@ -29,8 +31,8 @@ class Rules:
     goal: str = "commissioned"
     """Where machines that nobody declared are headed."""
     discovery_limit: int = 256
-    site: Callable[[], Declarations] = Declarations
-    """Gives what the site's files declare now: addresses of nodes, and conduits."""
+    site: Declarations = field(default_factory=Declarations)
+    """What the site's files declare: addresses of nodes, and conduits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,7 @@ def facts(view: View, event: Event, rules: Rules) -> Facts:
         vouched=event.name == "inventory_reported" and (node.approved or rules.vouch(node, event)),
         goal=node.goal,
         origin=node.origin,
-        has_retries=node.stage_attempt < budget or bool(event.data.get("excused")),
+        has_retries=node.stage_attempt < budget or bool(event.data.get(EXCUSED)),
         job_running=node.job is not None,
         boot_spent=boot is not None and boot.redeemed_at is not None,
         boot_fresh=boot is not None and boot.expires_at > view.now,

@@ -190,8 +190,6 @@ class Writer:
         now, tasks, leased = self.clock(), [], self.leased
         # Read before the lock is taken: files that take long must not keep others from writing.
         rules = self.rules()
-        site = rules.site()
-        rules = replace(rules, site=lambda: site)
         room = min(self.batch, self.room())
         events = [item.event for item in work]
         told = [event for result in results for event in result.events]

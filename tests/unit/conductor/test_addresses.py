@@ -73,7 +73,7 @@ def has(store, node="n1"):
 
 def happen(store, *events, site=None):
     """Handle events in one transaction."""
-    rules = the_rules(site=lambda: site or Declarations())
+    rules = the_rules(site=site or Declarations())
     with store.write() as tx:
         return handle(tx, events, rules, NOW)
 

@@ -95,7 +95,7 @@ def report(store, node, lldp=LLDP, **declared):
     inventory = {"nics": [{"name": "eth0", "mac": MAC, "lldp": lldp, "pxe": True}]}
     with store.write() as tx:
         event = an_event("inventory_reported", node.id, inventory=inventory)
-        handle(tx, [event], the_rules(site=lambda: site), NOW)
+        handle(tx, [event], the_rules(site=site), NOW)
     notes = [entry.message for entry in store.history(node.id) if entry.event == "place_proposed"]
     return store.node(node.id), notes
 
