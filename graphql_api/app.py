@@ -65,7 +65,10 @@ def build(
         await Socket(services, socket).serve()
 
     async def healthz(_request: Request) -> Response:
-        return JSONResponse({"status": "ok", "revision": services.snapshot.revision})
+        told = {"revision": services.snapshot.revision}
+        if services.behind_since is None:
+            return JSONResponse({"status": "ok", **told})
+        return JSONResponse({"status": "behind", **told, "since": services.behind_since}, 503)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncGenerator[None, None]:

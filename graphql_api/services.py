@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -37,10 +38,12 @@ CHUNK = 1000
 class Services:
     """Loads the snapshot, keeps it current, and holds what requests share.
 
-    ``start`` must have returned before anything is answered.
+    ``start`` must have returned before anything is answered. ``behind_since`` is when (Unix time) the journal could be
+    followed for the last time; None while it can.
     """
 
     snapshot: Snapshot
+    behind_since: float | None = None
 
     def __init__(
         self,
@@ -127,9 +130,11 @@ class Services:
                 head = await asyncio.to_thread(self.source.head)
                 while self.feed.seq < head and await self._advance():
                     pass
+                self.behind_since = None
             except Exception:
                 # The database may be gone for a while: the snapshot goes on answering, and is behind.
                 log.exception("the journal could not be followed; trying again")
+                self.behind_since = self.behind_since or time.time()
                 pause = RETRY_S
             await asyncio.sleep(pause)
 

@@ -161,11 +161,18 @@ def test_a_database_that_is_away_for_a_while_stops_nothing(fresh, monkeypatch, c
     monkeypatch.setattr(source, "head", away)
     assert gone.wait(5)
     assert fresh.ask(STATE, {"n": "n1"})["node"]["state"] == "DECLARED"
+    assert wait_for(lambda: fresh.client.get("/healthz").status_code == 503, 5) is not None
+    health = fresh.client.get("/healthz")
+    told = health.json()
+    assert told["status"] == "behind"
+    assert told["revision"] == fresh.services.snapshot.revision
+    assert 0 <= time.time() - told["since"] < 60
     fresh.site.operations.run("commission", ["n1"], "tester")
     monkeypatch.setattr(source, "head", true)
     caught_up(fresh)
     assert fresh.ask(STATE, {"n": "n1"})["node"]["state"] != "DECLARED"
     assert "could not be followed" in caplog.text
+    assert wait_for(lambda: fresh.client.get("/healthz").status_code == 200, 5) is not None
 
 
 def test_a_load_that_fails_does_not_stop_the_journal(tmp_path, monkeypatch):
