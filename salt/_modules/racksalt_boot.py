@@ -65,6 +65,8 @@ def prepare(cmdline="/proc/cmdline", root="/"):
         raise CommandExecutionError(message)
     host, _, port = found["master"].rpartition(":")
     config = {"master": host.strip("[]"), "master_port": int(port)}
+    # Grains go to the master, which keeps them; the command line has the token in it.
+    config["grains_blacklist"] = ["kernelparams"]
     if found.get("master_finger"):
         config["master_finger"] = found["master_finger"]
     settings = {key: found[key] for key in ("node", "url", "token", "environment")}

@@ -9,7 +9,7 @@ import re
 _ETHERNET = "1"  # ARPHRD_ETHER
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 _NO_MAC = ("00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff")
-_BOOTIF = re.compile(r"BOOTIF=01-([0-9A-Fa-f-]{17})")
+_BOOTED = re.compile(r"(?:^|\s)racksalt\.mac=([0-9A-Fa-f-]{17})(?:\s|$)")
 
 
 def interfaces(root="/"):
@@ -77,5 +77,5 @@ def _linked(path):
 
 
 def _booted(cmdline):
-    found = _BOOTIF.search(cmdline)
+    found = _BOOTED.search(cmdline)
     return found[1].lower().replace("-", ":") if found else "none"

@@ -11,11 +11,15 @@ import sys
 import threading
 
 import pytest
+import salt.config
+import salt.loader
+import salt.utils.files
 import salt.utils.yaml
 from salt.exceptions import CommandExecutionError
 
 from racksalt.images.recipe import folder
 from racksalt.share import share_dir
+from tests.support.command_line import booted_by
 from tests.support.salt_node import TOKEN, SaltNode
 
 LINE = (
@@ -77,6 +81,25 @@ def test_a_boot_makes_its_own_key_and_proves_it(node, tmp_path):
     assert config["master_finger"] == "ab:cd"
     assert config["racksalt"]["token"] == TOKEN
     assert config["cache_jobs"] is True
+
+
+def test_the_grains_of_a_live_system_do_not_have_its_token(node, tmp_path, monkeypatch):
+    """They go to the master, which caches them; Salt itself makes one of the kernel's command line."""
+    line = booted_by("52-54-00-00-00-01", TOKEN)
+    prepared(node, tmp_path, line=line)
+    real_open = salt.utils.files.fopen
+
+    def opened(path, *args, **more):
+        return real_open(tmp_path / "cmdline" if path == "/proc/cmdline" else path, *args, **more)
+
+    monkeypatch.setattr(salt.utils.files, "fopen", opened)
+    conf = tmp_path / "etc/salt/minion"
+    opts = salt.config.minion_config(str(conf), minion_id="n1")
+    opts |= {"root_dir": str(tmp_path), "cachedir": str(tmp_path), "enable_fqdns_grains": False}
+    told = repr(salt.loader.grains(opts))
+    assert "racksalt_proof" in told
+    assert TOKEN not in told
+    assert TOKEN in repr(salt.loader.grains({**opts, "grains_blacklist": []}))
 
 
 def test_the_live_system_calls_it_without_a_loader(node, tmp_path):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import booted_by
+
 SAMPLES = Path(__file__).parent.parent / "samples"
 SCRIPTS = {
     "dmidecode": "cat {samples}/dmidecode.txt",
@@ -55,7 +57,7 @@ def kernel(tmp_path):
         "sys/class/dmi/id/bios_version": "2.4.1\n",
         "proc/cpuinfo": "processor\t: 0\nmodel name\t: CPU 9\n\nprocessor\t: 1\nmodel name\t: CPU 9\n",
         "proc/meminfo": "MemTotal:       16777216 kB\nMemFree: 1 kB\n",
-        "proc/cmdline": "quiet BOOTIF=01-02-AA-00-00-00-02 racksalt.node=n1\n",
+        "proc/cmdline": booted_by("02-aa-00-00-00-02"),
         "sys/class/net/eth0/address": "02:aa:00:00:00:01\n",
         "sys/class/net/eth0/speed": "-1\n",
         "sys/class/net/eth1/address": "02:aa:00:00:00:02\n",
@@ -105,7 +107,7 @@ def test_the_kernel_is_read_with_racksalts_units(real, kernel):
 
 
 def test_only_physical_nics_count_and_the_booted_one_is_marked(real, kernel):
-    """Loopback has no device; a NIC without a link has no speed; BOOTIF names the PXE NIC."""
+    """Loopback has no device; a NIC without a link has no speed; the boot script names the PXE NIC."""
     nics = real.modules.racksalt_hardware.inventory(root=str(kernel), lldp_s=0)["nics"]
     assert [nic["name"] for nic in nics] == ["eth0", "eth1"]
     assert [nic.get("speed_mbps") for nic in nics] == [None, 25000]
