@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Mapping
 from typing import Any
@@ -45,9 +46,16 @@ def ask(
 
 
 def kea_leases(settings: Settings) -> list[Lease]:
-    """Return the leases of those of the two servers that run."""
+    """Return the leases of those of the two servers that run.
+
+    Raises:
+        DhcpError: one runs, and answers its owner alone.
+    """
     found = []
     for family in (4, 6):
+        path = socket_of(settings.dhcp.folder, family)
+        if os.access(path, os.F_OK) and not os.access(path, os.W_OK):
+            raise DhcpError(f"{path}: kea-dhcp{family} answers its owner alone", "ask as root")
         try:
             answer = ask(settings.dhcp.folder, family, f"lease{family}-get-all")
         except DhcpError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sqlite3
 import subprocess
 from pathlib import Path
 
@@ -110,10 +112,15 @@ def test_root_runs_racksalt_as_the_user_that_owns_its_files(command, words):
 
 @pytest.mark.parametrize(
     "words",
-    [["image", "build", "live"], ["lab", "qemu"], ["--settings", "file", "image", "list"]],
+    [
+        ["image", "build", "live"],
+        ["lab", "qemu"],
+        ["--settings", "file", "image", "list"],
+        ["dhcp", "leases"],
+    ],
 )
-def test_images_and_the_lab_are_roots(command, words):
-    """A build makes a whole system, and the QEMU lab a network: neither works without root's rights."""
+def test_images_the_lab_and_dhcp_are_roots(command, words):
+    """A build makes a whole system, the QEMU lab a network, and Kea's socket is root's: all need its rights."""
     assert command(*words, *WORDS) == ["racksalt", *words, *WORDS]
 
 
@@ -123,11 +130,51 @@ def test_who_is_not_root_stays_who_he_is(command, words):
     assert command(*words, *WORDS, uid=998) == ["racksalt", *words, *WORDS]
 
 
+@pytest.fixture
+def backup(tmp_path):
+    """Run `racksalt-backup` over a root of its own, with a tar that ends with a status; return status and archives."""
+    root, bin_, there = tmp_path / "root", tmp_path / "bin", tmp_path / "backups"
+    for name in ("etc/racksalt", "etc/salt", "srv/site", "var/lib/racksalt"):
+        (root / name).mkdir(parents=True)
+    bin_.mkdir()
+    there.mkdir()
+    with sqlite3.connect(root / "var/lib/racksalt/racksalt.db") as database:
+        database.execute("CREATE TABLE one (x)")
+    database.close()
+    text = (CONF / "bin/racksalt-backup").read_text()
+    for old, new in (("/var/lib", f"{root}/var/lib"), ("tar -C /", f"tar -C {root}")):
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "script").write_text(text)
+
+    def backup(tar_status):
+        real = shutil.which("tar")
+        (bin_ / "tar").write_text(f'#!/bin/sh\n{real} "$@"\nexit {tar_status}\n')
+        (bin_ / "tar").chmod(0o755)
+        env = {"PATH": f"{bin_}:/usr/bin:/bin"}
+        done = subprocess.run(["sh", tmp_path / "script", there], env=env, check=False)
+        return done.returncode, [path.name for path in there.iterdir()]
+
+    return backup
+
+
+@pytest.mark.needs("sqlite3")
+def test_a_backup_of_a_site_that_runs_is_kept(backup):
+    """Keys come and go while tar reads them, which it says by status 1; what could not be written is no backup."""
+    assert backup(2) == (1, [])
+    status, archives = backup(1)
+    assert status == 0
+    assert len(archives) == 1
+    assert archives[0].startswith("racksalt-")
+
+
 def test_the_guides_say_what_root_runs():
     """Both name the commands that the script leaves to root."""
     told = (CONF.parent / "docs/how-to/build-images.md").read_text(encoding="utf-8")
     assert "`racksalt image` runs as root" in told
-    assert "`racksalt image` and `racksalt lab` stay root's" in GUIDE.replace("\n", " ")
+    assert "`racksalt image`, `racksalt lab` and `racksalt dhcp` stay root's" in GUIDE.replace(
+        "\n", " "
+    )
 
 
 def test_the_example_settings_are_settings():

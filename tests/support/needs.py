@@ -42,6 +42,7 @@ PACKAGES = {
     "ovmf": ("/usr/share/OVMF/OVMF_CODE_4M.fd",),
     "postgresql": ("/usr/lib/postgresql/*/bin/initdb",),
     "qemu-system-x86": ("qemu-system-x86_64",),
+    "sqlite3": ("sqlite3",),
     "squashfs-tools": ("mksquashfs",),
     "stress-ng": ("stress-ng",),
     "systemd": ("systemd-analyze", "/lib/systemd/systemd-networkd"),

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from racksalt import dhcp_view
 from racksalt.dhcp_view import findings, leases, render
-from racksalt.model.errors import NotFoundError
+from racksalt.model.errors import DhcpError, NotFoundError
 from racksalt.model.node import Address, Nic, Node
 from racksalt.model.place import Network, Range
+from racksalt.network.kea import socket_of
 from racksalt.settings import Dhcp, Settings
 from tests.support.databases import *  # noqa: F403  fixtures
 
@@ -63,6 +67,13 @@ def test_what_the_service_could_not_do_is_found(settings, sqlite_store):
     ]
 
 
+def test_a_server_without_room_needs_no_wider_range(settings, sqlite_store):
+    """Something asks with many names: more addresses would not help."""
+    full = {"at": time.time(), "event": "dhcp_full", "message": "no room"}
+    _status(settings, exhausted={"full": full})
+    assert _bad(settings, sqlite_store) == [("no room", dhcp_view.LOOK)]
+
+
 def test_many_nodes_are_too_many_for_dnsmasq(settings, sqlite_store, monkeypatch):
     """The doctor says to change to Kea, and says nothing once that is done."""
     _status(settings)
@@ -96,6 +107,18 @@ def test_leases_have_their_networks_and_nodes(settings):
         },
         {"address": "192.0.2.1", "client": MAC, "network": None, "node": None, "ends_in_s": None},
     ]
+
+
+def test_a_kea_that_answers_root_alone_is_no_kea_without_leases(
+    settings, sqlite_store, monkeypatch
+):
+    """Whoever asks without the right to is told so; a server that does not run has no leases."""
+    kea = replace(settings, dhcp=replace(settings.dhcp, server="kea"))
+    assert leases(kea, time.time()) == []
+    Path(socket_of(kea.dhcp.folder, 6)).touch()
+    monkeypatch.setattr(os, "access", lambda _, how: how != os.W_OK)  # tests run as root, too
+    with pytest.raises(DhcpError, match="answers its owner alone"):
+        leases(kea, time.time())
 
 
 def test_a_node_without_a_reservation_has_nothing_to_show(settings):
