@@ -11,6 +11,10 @@ from typing import Any, NamedTuple
 
 ROOT = "racksalt/node"
 NODE_ID = re.compile(r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z")
+NO_TEXT = re.compile(
+    r"^(0[0-9]+|0x[0-9a-f]+|0b[01]+|[0-9]+\.[0-9]*(e-[0-9]+)?|on|off|yes|no|true|false|null)\Z"
+)
+"""Ids that Salt's command line, which reads words as YAML 1.1, takes for another: ``1.10`` is 1.1, ``010`` is 10."""
 EVENT_NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}\Z")
 _INBOUND = re.compile(rf"^{ROOT}/([^/]+)/event/([^/]+)\Z")
 _MINION_START = re.compile(r"^salt/minion/([^/]+)/start\Z")

@@ -13,9 +13,11 @@ from racksalt.adapters.salt_hints import hint_of
 from racksalt.adapters.salt_host import Inbox
 from racksalt.adapters.salt_keys import SaltKeys
 from racksalt.adapters.secret_files import write_once
-from racksalt.model.errors import SettingsError
+from racksalt.model.errors import InvalidInputError, SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from racksalt.adapters.salt_client import Opts
     from racksalt.conductor import Conductor
     from racksalt.conductor.operations import Operations
@@ -41,6 +43,44 @@ def plan_text(given: object) -> str | None:
     if given is None:
         return None
     return f"{given:016d}" if isinstance(given, int) else str(given)
+
+
+def names(given: Sequence[object], nobody: str = "") -> list[str]:
+    """Return names as they were written, from words with commas and from lists.
+
+    Salt's command line, and its master for what a minion asks, read words as YAML: ``1.10`` comes as 1.1, ``off`` as
+    False. What is in a list is not read a second time.
+
+    Raises:
+        InvalidInputError: one came as something that may have been another name; or there is none, and ``nobody`` says
+            what is missing.
+    """
+    words = [word for one in given for word in (one if isinstance(one, list) else [one])]
+    for word in words:
+        if isinstance(word, bool | float) or not isinstance(word, str | int):
+            raise InvalidInputError(
+                f"{word!r} is no name: Salt reads some words as numbers or truth values",
+                """write it in a list: '["1.10"]'""",
+            )
+    found = [name.strip() for word in words for name in str(word).split(",") if name.strip()]
+    if nobody and not found:
+        raise InvalidInputError(nobody)
+    return found
+
+
+def command_options(verb: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a command, those that were not given as they are by default.
+
+    Raises:
+        InvalidInputError: one is unknown.
+    """
+    known = {"dry_run": False, "plan": None, "goal": None, "request": None}
+    options = {key: value for key, value in given.items() if not key.startswith("__")}
+    unknown = sorted(options.keys() - known.keys())
+    if unknown:
+        told = f"{verb}: unknown {', '.join(unknown)}"
+        raise InvalidInputError(told, f"it takes {', '.join(known)}")
+    return {**known, **options, "plan": plan_text(options.get("plan"))}
 
 
 def create_token(

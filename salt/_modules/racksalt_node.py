@@ -22,7 +22,7 @@ def list_nodes(state=None, rack=None, zone=None):
         salt-call racksalt_node.list_nodes state=ready
     """
     narrowed = {"state": state, "rack": rack, "zone": zone}
-    return runner("list", [f"{key}={value}" for key, value in narrowed.items() if value])
+    return runner("list", [f"{key}={_as_is(it)}" for key, it in narrowed.items() if it])
 
 
 def show(node=None):
@@ -35,7 +35,7 @@ def show(node=None):
 
         salt-call racksalt_node.show r1n1
     """
-    return runner("show", [node or __grains__["id"]])
+    return runner("show", [_as_is(node or __grains__["id"])])
 
 
 def place():
@@ -78,7 +78,7 @@ def declare(kind, name, fields, test=False):
     ret = {"name": name, "result": True, "comment": f"{name} is as declared", "changes": {}}
     given = json.dumps({key: value for key, value in fields.items() if value is not None})
     try:
-        asked = [kind, name, f"fields={given}", f"test={bool(test)}"]
+        asked = [kind, _as_is(name), f"fields={given}", f"test={bool(test)}"]
         ret["changes"] = runner("present", asked)["changes"]
     except CommandExecutionError as error:
         return {**ret, "result": False, "comment": str(error)}
@@ -100,7 +100,7 @@ def desire(name, goal, test=False):
         salt-call racksalt_node.desire r1n1 ready test=True
     """
     try:
-        return {"name": name, **runner("desire", [name, goal, f"test={bool(test)}"])}
+        return {"name": name, **runner("desire", [_as_is(name), goal, f"test={bool(test)}"])}
     except CommandExecutionError as error:
         return {"name": name, "result": False, "comment": str(error), "changes": {}}
 
@@ -123,3 +123,8 @@ def runner(verb, args):
     told = str(answer or "").rpartition("CommandExecutionError: ")[2].strip()
     message = f"racksalt.{verb}: {told or 'the master does not allow it (peer_run) or is away'}"
     raise CommandExecutionError(message)
+
+
+def _as_is(name):
+    """Return a name such that the master does not take it for a number: it reads words, not what is in a list."""
+    return json.dumps([name])

@@ -13,7 +13,9 @@ def show(node, limit=20):
 
         salt-run racksalt_certificate.show r1n1
     """
-    return _asked("erase_certificates", node, int(limit))
+    from racksalt.adapters.salt_runner import names
+
+    return _asked(lambda it: it.erase_certificates(names([node], "name one")[0], int(limit)))
 
 
 def verify(certificate):
@@ -27,7 +29,7 @@ def verify(certificate):
 
         salt-run racksalt_certificate.verify "$(cat certificate.json)"
     """
-    return _asked("check_certificate", certificate)
+    return _asked(lambda it: it.check_certificate(certificate))
 
 
 def public_key():
@@ -40,14 +42,14 @@ def public_key():
 
         salt-run racksalt_certificate.public_key
     """
-    return _asked("erase_key")
+    return _asked(lambda it: it.erase_key())
 
 
-def _asked(what, *arguments):
+def _asked(function):
     from racksalt.bootstrap import shared_app
     from racksalt.model.errors import RacksaltError
 
     try:
-        return getattr(shared_app(__opts__).operations, what)(*arguments)
+        return function(shared_app(__opts__).operations)
     except RacksaltError as error:
         raise CommandExecutionError(str(error)) from None

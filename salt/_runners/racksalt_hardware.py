@@ -13,7 +13,7 @@ def inventory(node):
 
         salt-run racksalt_hardware.inventory r1n1
     """
-    return _ask("inventory", node)
+    return _ask("inventory", _name(node))
 
 
 def burn_in(*nodes, worse=False):
@@ -29,7 +29,7 @@ def burn_in(*nodes, worse=False):
 
         salt-run racksalt_hardware.burn_in worse=True
     """
-    return _ask("burn_in", nodes, worse=bool(worse))
+    return _ask("burn_in", _names(nodes), worse=bool(worse))
 
 
 def firmware(node):
@@ -42,7 +42,7 @@ def firmware(node):
 
         salt-run racksalt_hardware.firmware r1n1
     """
-    return _ask("firmware", node)
+    return _ask("firmware", _name(node))
 
 
 def update_firmware(node, plan=None, dry_run=False):
@@ -61,7 +61,7 @@ def update_firmware(node, plan=None, dry_run=False):
     from racksalt.adapters.salt_runner import plan_text
 
     options = {"plan": plan_text(plan), "dry_run": bool(dry_run)}
-    return _ask("update_firmware", node, _actor(), **options)
+    return _ask("update_firmware", _name(node), _actor(), **options)
 
 
 def firmware_task(node, task):
@@ -74,7 +74,7 @@ def firmware_task(node, task):
 
         salt-run racksalt_hardware.firmware_task r1n1 /redfish/v1/TaskService/Tasks/1
     """
-    return _ask("firmware_task", node, task)
+    return _ask("firmware_task", _name(node), task)
 
 
 def bios(node):
@@ -87,7 +87,7 @@ def bios(node):
 
         salt-run racksalt_hardware.bios r1n1
     """
-    return _ask("bios", node)
+    return _ask("bios", _name(node))
 
 
 def set_bios(node, dry_run=False):
@@ -100,7 +100,7 @@ def set_bios(node, dry_run=False):
 
         salt-run racksalt_hardware.set_bios r1n1 dry_run=True
     """
-    return _ask("set_bios", node, _actor(), dry_run=bool(dry_run))
+    return _ask("set_bios", _name(node), _actor(), dry_run=bool(dry_run))
 
 
 def security(*nodes):
@@ -113,16 +113,34 @@ def security(*nodes):
 
         salt-run racksalt_hardware.security r1n1
     """
-    return _ask("security", nodes, _actor())
+    return _ask("security", _names(nodes), _actor())
+
+
+def _names(given, nobody=""):
+    from racksalt.adapters.salt_runner import names
+
+    return _told(lambda: names(given, nobody))
+
+
+def _name(given):
+    return _names([given], "name one")[0]
 
 
 def _ask(verb, *args, **options):
     from racksalt.bootstrap import shared_app
     from racksalt.conductor.hardware import HardwareOperations
+
+    def asked():
+        return getattr(HardwareOperations(shared_app(__opts__).operations), verb)(*args, **options)
+
+    return _told(asked)
+
+
+def _told(function):
     from racksalt.model.errors import RacksaltError
 
     try:
-        return getattr(HardwareOperations(shared_app(__opts__).operations), verb)(*args, **options)
+        return function()
     except RacksaltError as error:
         raise CommandExecutionError(f"{error.code}: {error}") from error
 

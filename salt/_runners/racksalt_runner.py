@@ -26,7 +26,8 @@ def list_(state=None, rack=None, zone=None):
         salt-run racksalt.list state=problem zone=z1
     """
     shown = ("state", "stage", "goal", "zone", "rack", "power", "reason")
-    nodes = _ask("list_nodes", state=state, rack=rack, zone=zone)
+    narrowed = {"state": state, "rack": rack, "zone": zone}
+    nodes = _ask("list_nodes", **{key: it and _name(it) for key, it in narrowed.items()})
     return {node["id"]: {key: node[key] for key in shown if node[key]} for node in nodes}
 
 
@@ -40,7 +41,7 @@ def show(node):
 
         salt-run racksalt.show r1n1
     """
-    return _ask("show", node)
+    return _ask("show", _name(node))
 
 
 def why(node):
@@ -53,7 +54,7 @@ def why(node):
 
         salt-run racksalt.why r1n4
     """
-    return _ask("why", node)
+    return _ask("why", _name(node))
 
 
 def history(node, limit=50, before=None):
@@ -72,7 +73,8 @@ def history(node, limit=50, before=None):
 
         salt-run racksalt.history r1n4 limit=10
     """
-    return {"entries": _ask("history", node, int(limit), None if before is None else int(before))}
+    before = None if before is None else int(before)
+    return {"entries": _ask("history", _name(node), int(limit), before)}
 
 
 def approve(*nodes, **options):
@@ -263,7 +265,7 @@ def explain(node, key):
 
         salt-run racksalt.explain r1n1 ntp:servers
     """
-    return _ask("explain", node, key)
+    return _ask("explain", _name(node), key)
 
 
 def impact(file):
@@ -307,7 +309,7 @@ def present(kind, name, fields=None, test=False):
     """
     from racksalt.conductor import desired
 
-    return {"changes": _do(desired.present, kind, name, fields or {}, test=bool(test))}
+    return {"changes": _do(desired.present, kind, _name(name), fields or {}, test=bool(test))}
 
 
 def desire(node, goal, test=False):
@@ -322,7 +324,7 @@ def desire(node, goal, test=False):
     """
     from racksalt.conductor import desired
 
-    return _do(desired.desire, node, goal, _actor(), test=bool(test))
+    return _do(desired.desire, _name(node), goal, _actor(), test=bool(test))
 
 
 def enroll(node):
@@ -337,7 +339,7 @@ def enroll(node):
     """
     from racksalt.adapters.salt_runner import check_keys
 
-    return check_keys(_app().conductor, dict(__opts__), node)
+    return check_keys(_app().conductor, dict(__opts__), _name(node))
 
 
 def hint(tag, data):
@@ -357,21 +359,20 @@ def hint(tag, data):
 
 
 def _command(verb, nodes, options):
-    from racksalt.adapters.salt_runner import plan_text
+    from racksalt.adapters.salt_runner import command_options
 
-    known = {"dry_run": False, "plan": None, "goal": None, "request": None}
-    options = {key: value for key, value in options.items() if not key.startswith("__")}
-    unknown = sorted(options.keys() - known.keys())
-    if unknown or not nodes:
-        message = f"{verb}: unknown {', '.join(unknown)}" if unknown else f"{verb}: name the nodes"
-        raise CommandExecutionError(message)
-    options["plan"] = plan_text(options.get("plan"))
-    return _ask("run", verb, _names(nodes), _actor(), **{**known, **options})
+    given = _do(lambda _: command_options(verb, options))
+    return _ask("run", verb, _names(nodes, f"{verb}: name the nodes"), _actor(), **given)
 
 
-def _names(nodes):
-    given = [one for node in nodes for one in (node if isinstance(node, list) else [node])]
-    return [name.strip() for one in given for name in str(one).split(",") if name.strip()]
+def _names(given, nobody=""):
+    from racksalt.adapters.salt_runner import names
+
+    return _do(lambda _: names(given, nobody))
+
+
+def _name(given):
+    return _names([given], "name one")[0]
 
 
 def _ask(verb, *args, **kwargs):

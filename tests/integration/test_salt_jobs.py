@@ -264,6 +264,9 @@ def test_an_administrators_minion_declares_the_data_centre(jobs, rack):
         rack_there = apply("racksalt_rack.present", "r9", zone="z1")
         assert (rack_there["result"], bool(rack_there["changes"])) == (True, True)
         assert apply("racksalt_rack.present", "r9", zone="z1")["changes"] == {}
+        # Such a name is text only as long as nobody reads it as YAML a second time.
+        numbered = apply("racksalt_rack.present", "'01'", zone="z1")
+        assert (numbered["result"], numbered["comment"]) == (True, "01 declared")
         told = apply("racksalt_node.present", "x9", rack="r9", serial="X9", test=True)
         assert told["result"] is None
         assert apply("racksalt_node.present", "x9", rack="r9", serial="X9")["result"] is True

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+import salt.utils.yaml
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from racksalt import wire
 from racksalt.model.event import Entry
 
 NODE_IDS = st.from_regex(wire.NODE_ID, fullmatch=True)
+ODD = st.from_regex(wire.NO_TEXT, fullmatch=True) | st.from_regex(
+    r"^[0-9oxbe.-]{1,6}\Z", fullmatch=True
+)
 EVENTS = st.from_regex(wire.EVENT_NAME, fullmatch=True)
 
 
@@ -17,6 +21,21 @@ EVENTS = st.from_regex(wire.EVENT_NAME, fullmatch=True)
 def test_an_event_tag_parses_to_what_made_it(node, event):
     """Whoever builds a tag with ``event_tag`` is understood."""
     assert wire.parse(wire.event_tag(node, event)) == wire.Inbound(node, event)
+
+
+@given(node=NODE_IDS | ODD.filter(wire.NODE_ID.match))
+@example("1.10")
+@example("1.0e-5")
+@example("010")
+@example("0x1f")
+@example("on")
+@example("1001")
+@example("2026-11-29")
+@example("1.2.3")
+def test_ids_that_salt_reads_as_something_else_are_known(node):
+    """The pattern says what Salt's own YAML does; a float is never told apart, even where it is spelt alike."""
+    found = salt.utils.yaml.safe_load(node)
+    assert bool(wire.NO_TEXT.match(node)) == (isinstance(found, float) or str(found) != node)
 
 
 @given(node=NODE_IDS, state=EVENTS)

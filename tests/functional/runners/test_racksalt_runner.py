@@ -155,6 +155,9 @@ def test_what_the_state_does_not_accept_is_refused_with_what_it_would(run):
     [
         ("show", ["nobody"], {}, "nobody"),
         ("approve", [], {}, "name the nodes"),
+        ("retire", [yamlify_arg("1.10")], {}, r"1\.1 is no name"),
+        ("retire", ["n1", yamlify_arg("off")], {}, "False is no name"),
+        ("show", [yamlify_arg("null")], {}, "None is no name"),
         ("approve", ["n1"], {"force": True}, "force"),
         ("commission", ["n1"], {"goal": "retired"}, "goal"),
         ("power", ["up", "n1"], {}, "power_up"),
@@ -166,6 +169,15 @@ def test_mistakes_are_told_in_words(run, verb, args, kwargs, told):
     """An error says what was wrong; there is no trace back."""
     with pytest.raises(CommandExecutionError, match=told):
         run(verb, *args, **kwargs)
+
+
+def test_a_name_in_a_list_is_what_was_written(run):
+    """Read as YAML twice, as a master reads what a minion asks; a number of digits alone is the name that it was."""
+    given = yamlify_arg(yamlify_arg('["1.10"]'))
+    with pytest.raises(CommandExecutionError, match="node '1.10' is unknown"):
+        run("show", given)
+    with pytest.raises(CommandExecutionError, match="node '1001' is unknown"):
+        run("why", yamlify_arg("1001"))
 
 
 def test_power_status_tells_what_was_last_seen(run):
