@@ -15,11 +15,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from racksalt.boot_api.context import Context
-from racksalt.boot_api.errors import JSON, respond
+from racksalt.boot_api.errors import JSON
 from racksalt.boot_api.files import Files
+from racksalt.boot_api.health import Health
 from racksalt.boot_api.nodes import Nodes
 from racksalt.boot_api.pxe import Pxe
-from racksalt.model.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -55,7 +55,7 @@ def create_app(app: App, limits: Limits | None = None) -> Starlette:
 
 def application(context: Context) -> Starlette:
     """Return the application; ``context`` is closed when the application ends."""
-    nodes = Nodes(context)
+    nodes, health = Nodes(context), Health(context)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -67,6 +67,7 @@ def application(context: Context) -> Starlette:
             with contextlib.suppress(asyncio.CancelledError):
                 await summaries
             await context.summarise()
+            health.close()
             context.close()
 
     return Starlette(
@@ -76,7 +77,7 @@ def application(context: Context) -> Starlette:
             Route("/v1/nodes/{node}/parameters", Endpoint(nodes.parameters), methods=["GET"]),
             Route("/v1/nodes/{node}/enrolment", Endpoint(nodes.enrolment), methods=["POST"]),
             Route("/images/{path:path}", Endpoint(Files(context)), methods=["GET"]),
-            Route("/healthz", Endpoint(Health(context)), methods=["GET"]),
+            Route("/healthz", Endpoint(health), methods=["GET"]),
         ],
         lifespan=lifespan,
         exception_handlers={HTTPException: _http_error, Exception: _unexpected},
@@ -93,23 +94,6 @@ class Endpoint:
         """Serve one request."""
         response = await self._serve(Request(scope, receive))
         await response(scope, receive, send)
-
-
-class Health:
-    """``GET /healthz``: 200 when the database answers."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    async def __call__(self, _request: Request) -> Response:
-        """Return ``{"status": "ok", "head": newest journal number}``, or the error with 503."""
-        context = self._context
-        loop = asyncio.get_running_loop()
-        try:
-            head = await loop.run_in_executor(context.threads, context.store.head)
-        except StoreError as error:
-            return respond(error)
-        return Response(orjson.dumps({"status": "ok", "head": head}), media_type=JSON)
 
 
 async def _summarise(context: Context) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import ClassVar
 
 import orjson
@@ -17,6 +18,7 @@ from racksalt.model.errors import (
     StoreError,
 )
 
+LOG = logging.getLogger(__name__)
 JSON = "application/json"
 RETRY_AFTER_S = 5
 """When a node is told to come back after an error that is not its fault."""
@@ -62,6 +64,13 @@ def status_of(error: RacksaltError) -> int:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
+def told(error: RacksaltError) -> tuple[str, str]:
+    """Return what strangers may know of an error, and what to do: what a database driver says names hosts and files."""
+    if isinstance(error, StoreError):
+        return "the database does not take it", "the log of the boot API says why"
+    return error.message, error.hint
+
+
 def respond(error: RacksaltError) -> Response:
     """Return the error as ``{"code", "message", "hint"}`` with its status."""
     status = status_of(error)
@@ -71,5 +80,8 @@ def respond(error: RacksaltError) -> Response:
     if status in {429, 503}:
         retry_s = float(error.detail.get("retry_after_s", RETRY_AFTER_S))
         headers["Retry-After"] = str(max(1, round(retry_s)))
-    told = {"code": error.code, "message": error.message, "hint": error.hint}
-    return Response(orjson.dumps(told), status, headers, JSON)
+    message, hint = told(error)
+    if isinstance(error, StoreError):
+        LOG.warning("%s", error)
+    body = {"code": error.code, "message": message, "hint": hint}
+    return Response(orjson.dumps(body), status, headers, JSON)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 
+import httpx
 import pytest
 
 from racksalt.bootstrap import open_app
@@ -65,6 +66,11 @@ def writes(settings):
     return found["writing"]
 
 
+def health(api):
+    """Ask as a load balancer does."""
+    return httpx.get(f"http://{api.host}:{api.port}/healthz", timeout=10)
+
+
 @pytest.mark.timeout(240)
 def test_a_full_disk_loses_nobody(disk):
     """Writes fail with a clear error and reads go on; with room again, all get to ready with no command."""
@@ -88,8 +94,10 @@ def test_a_full_disk_loses_nobody(disk):
                 assert len(app.operations.list_nodes()) == len(NAMES), "reads go on"
                 assert app.store.head() == before
                 assert not writes(installation.settings)
+                assert health(api).status_code == 503
                 filler.unlink()
                 wait_for(lambda: writes(installation.settings), 10, "the doctor's consent")
+                wait_for(lambda: health(api).status_code == 200, 10, "the boot API's health")
                 wait_for(lambda: states(app.store)["ready"] == len(NAMES), 120, "all of them ready")
                 assert server.alive()
                 assert lab.alive()

@@ -14,20 +14,6 @@ def site(tmp_path):
         yield found
 
 
-def test_health_tells_the_newest_journal_number(site):
-    """Healthy means that the database answers."""
-    assert site.client().get("/healthz").json() == {"status": "ok", "head": 0}
-
-
-def test_health_fails_with_the_database(site, tmp_path):
-    """Without a database the answer is 503, so that a supervisor sees it."""
-    site.store.engine.dispose()
-    for file in tmp_path.iterdir():
-        file.write_bytes(b"not a database" * 1000)
-    answer = site.client().get("/healthz")
-    assert (answer.status_code, answer.json()["code"]) == (503, "store_error")
-
-
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
