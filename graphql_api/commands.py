@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from graphql_api.auth import NODE_WRITE, POWER_WRITE
+from graphql_api.auth import NODE_WRITE, POWER_WRITE, TOPOLOGY_READ, missing
 from graphql_api.filtering import must_say, node_test
 from graphql_api.problems import UserError
 from graphql_api.types.scalars import BigInt
@@ -29,9 +29,9 @@ async def carry_out(context: Context, command: str, asked: Any) -> Any:
     from graphql_api.types import mutation as types  # noqa: PLC0415 - the types need this module
 
     scope = POWER_WRITE if command.startswith("power_") else NODE_WRITE
-    if not context.caller.may(scope):
+    if (lacking := _lacking(context, scope, asked)) is not None:
         return types.Forbidden(
-            code="FORBIDDEN", message=f"the token lacks the scope {scope}", required_scope=scope
+            code="FORBIDDEN", message=f"the token lacks the scope {lacking}", required_scope=lacking
         )
     try:
         nodes = _chosen(context, asked)
@@ -65,6 +65,15 @@ async def carry_out(context: Context, command: str, asked: Any) -> Any:
         return types.Conflict(code="CONFLICT", message=str(error))
     await _catch_up(context, found)
     return _outcome(context, found)
+
+
+def _lacking(context: Context, scope: str, asked: Any) -> str | None:
+    """Return the first scope that the command needs and the caller lacks.
+
+    A filter reads: the plan of a dry run would tell which nodes have the serial that is guessed.
+    """
+    needed = (scope,) if asked.filter is None else (scope, TOPOLOGY_READ)
+    return missing(context.caller, needed)
 
 
 def _chosen(context: Context, asked: Any) -> list[str]:
@@ -104,7 +113,8 @@ async def _catch_up(context: Context, found: dict[str, Any]) -> None:
 def _outcome(context: Context, found: dict[str, Any]) -> Any:
     from graphql_api.types import mutation as types  # noqa: PLC0415 - the types need this module
 
-    by_id: Any = context.snapshot.nodes
+    # Who may command but not read hears of the nodes named what became of the command, and nothing else.
+    by_id: Any = context.snapshot.nodes if context.caller.may(TOPOLOGY_READ) else {}
     accepted = [
         types.AcceptedNode(
             node_id=one["node"],

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class Context:
     """One per request. ``snapshot`` is fixed for the request; ``cost`` is what it was reckoned to cost.
 
+    A subscription lasts longer than a snapshot: it lets go of its own, and each of its answers has one of the moment.
+
     ``since`` is where a reconnecting client says that it was, whatever its operation says.
     """
 
@@ -33,6 +35,14 @@ class Context:
     def __post_init__(self) -> None:
         self.histories = Histories(self)
         self.facts = FactsLoader(self)
+
+    def let_go(self) -> None:
+        """Hold the snapshot no longer, nor have it."""
+        del self.snapshot
+
+    def at_present(self) -> Context:
+        """Return a context of the same caller over the snapshot of this moment."""
+        return Context(self.services, self.caller, self.services.snapshot, self.cost)
 
     @property
     def operations(self) -> Any:

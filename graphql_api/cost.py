@@ -1,6 +1,7 @@
 """What an operation will cost, reckoned before it runs: from ``first`` and the snapshot's live fan-outs.
 
-One point is one object of the answer; what needs the database or the site's layers weighs more. Lists weigh what
+One point is one object of the answer; what needs the database or the site's layers weighs more, and what is sought
+there weighs what is looked at for it. Lists weigh what
 following them from a row chosen by *reaching* it costs on average (a rack of 40 nodes is reached forty times as
 often as a rack of one), so that going back and forth between a big rack and its nodes is not under-reckoned.
 """
@@ -29,7 +30,10 @@ from graphql import (
     is_list_type,
 )
 
+from graphql_api import introspection
 from graphql_api.commands import MOST
+from graphql_api.introspection import reached
+from graphql_api.lookup import CHUNK, CHUNKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,9 +51,14 @@ WEIGHTS = {
     ("Node", "facts"): 5.0,
     ("Node", "placeProposal"): 5.0,
     ("Query", "burnIn"): 100.0,
+    ("Query", "eraseCertificates"): 10.0,
     ("Mutation", "setPower"): 10.0,
     ("Mutation", "nodeCommand"): 10.0,
 }
+BURNS_OF_NODE, MOST_BURNS = 25.0, 50_000.0
+"""Points for comparing the figures of one node, and for those of all: an operation can hold a few of them."""
+LOOKED_AT = float(CHUNKS * CHUNK)
+"""Points for a page of the journal that is sought: so many entries may be looked at for it, one point each."""
 UNKNOWN_LIST = 10.0
 OF_COMMAND = {
     ("CommandOutcome", "accepted"),
@@ -75,29 +84,23 @@ def fanouts(snapshot: Snapshot) -> Fanouts:
         ("Query", "nodes"): len(snapshot.nodes),
         ("Query", "networks"): len(snapshot.networks),
         ("Query", "nodeStates"): 13,
-        ("Zone", "racks"): _reached(len(one.racks) for one in zones),
-        ("Zone", "nodes"): _reached(len(one.nodes) for one in zones),
-        ("Zone", "networks"): _reached(len(one.networks) for one in zones),
-        ("Network", "ranges"): _reached(len(one.ranges) for one in snapshot.networks.values()),
-        ("Rack", "nodes"): _reached(len(one.nodes) for one in racks),
-        ("Node", "nics"): _reached(len(one.nics) for one in nodes),
-        ("Node", "disks"): _reached(len(one.disks) for one in nodes),
-        ("Node", "addresses"): _reached(len(one.addresses) for one in nodes),
-        ("Nic", "addresses"): _reached(len(one.addresses) for one in nics),
+        ("Zone", "racks"): reached(len(one.racks) for one in zones),
+        ("Zone", "nodes"): reached(len(one.nodes) for one in zones),
+        ("Zone", "networks"): reached(len(one.networks) for one in zones),
+        ("Network", "ranges"): reached(len(one.ranges) for one in snapshot.networks.values()),
+        ("Rack", "nodes"): reached(len(one.nodes) for one in racks),
+        ("Node", "nics"): reached(len(one.nics) for one in nodes),
+        ("Node", "disks"): reached(len(one.disks) for one in nodes),
+        ("Node", "addresses"): reached(len(one.addresses) for one in nodes),
+        ("Nic", "addresses"): reached(len(one.addresses) for one in nics),
     }
 
 
-def _reached(sizes: Iterable[int]) -> float:
-    """Return the mean size of the group that a member is in; 1 when there is none."""
-    total = squares = 0
-    for size in sizes:
-        total += size
-        squares += size * size
-    return max(1.0, squares / total) if total else 1.0
-
-
 class Reckoner:
-    """Reckons one operation. Linear in the document: a selection set costs the same wherever it is reached."""
+    """Reckons one operation. Linear in the document: a selection set costs the same wherever it is reached.
+
+    ``audit`` says whether the caller may see the whole journal; for others what they may see is sought in it.
+    """
 
     def __init__(
         self,
@@ -105,10 +108,13 @@ class Reckoner:
         fragments: Mapping[str, FragmentDefinitionNode],
         fans: Fanouts,
         variables: Mapping[str, Any],
+        *,
+        audit: bool = False,
     ) -> None:
         self._schema = schema
+        self._audit = audit
         self._fragments = fragments
-        self._fans = fans
+        self._fans = {**introspection.fanouts(schema), **fans}
         self._variables = variables
         self._known: dict[tuple[int, str, float], float] = {}
 
@@ -146,16 +152,17 @@ class Reckoner:
         name = node.name.value
         if not isinstance(type_, (GraphQLObjectType, GraphQLInterfaceType)):
             return LEAF
-        field = type_.fields.get(name)
+        field = type_.fields.get(name) or introspection.META.get(name)
         if field is None or node.selection_set is None:
             return LEAF
         named = get_named_type(field.type)
         if not is_composite_type(named):
             return LEAF
         weight = WEIGHTS.get((type_.name, name), 0.0)
+        if type_.name == "Query":
+            weight += self._sought(node)
+        rows = self._rows(node, field, type_)
         if named.name.endswith("Connection"):
-            first = self._first(node, field)
-            rows = min(first, self._fans.get((type_.name, name), first))
             if weight:
                 weight += rows
             return weight + 1 + self._set(node.selection_set, named, rows)
@@ -163,17 +170,40 @@ class Reckoner:
             page = self._commanded(node)
             weight += page * weight
         on = page if type_.name == "Mutation" or named.name == "Plan" else 0.0
-        per_row = 1 + self._set(node.selection_set, named, on)
-        if not is_list_type(get_nullable_type(field.type)):
-            return weight + per_row
-        if type_.name.endswith("Connection") or (type_.name, name) in OF_COMMAND:
+        one = introspection.WEIGHT if named.name.startswith("__") else 1.0
+        per_row = one + self._set(node.selection_set, named, on)
+        is_list = is_list_type(get_nullable_type(field.type))
+        if is_list and (type_.name.endswith("Connection") or (type_.name, name) in OF_COMMAND):
             return page * per_row
-        return weight + self._fans.get((type_.name, name), UNKNOWN_LIST) * per_row
+        return weight + rows * per_row
 
-    def _first(self, node: FieldNode, field: Any) -> float:
+    def _sought(self, node: FieldNode) -> float:
+        """Return what is looked at for a field of the query root besides what it answers."""
+        if node.name.value == "burnIn":
+            return min(MOST_BURNS, BURNS_OF_NODE * self._fans.get(("Query", "nodes"), 0.0))
+        if node.name.value == "transitions" and not (self._audit and self._unfiltered(node)):
+            return LOOKED_AT
+        return 0.0
+
+    def _unfiltered(self, node: FieldNode) -> bool:
+        given = {one.name.value: one.value for one in node.arguments or ()}
+        chosen: Any = given.get("filter")
+        if isinstance(chosen, VariableNode):
+            return self._variables.get(chosen.name.value) is None
+        return chosen is None or isinstance(chosen, NullValueNode)
+
+    def _rows(self, node: FieldNode, field: Any, type_: Any) -> float:
+        """Return how many objects a field has: 1 where it is no list, but for what may be chosen at will."""
+        known = self._fans.get((type_.name, node.name.value))
         argument = field.args.get("first")
-        if argument is None:
-            return UNKNOWN_LIST
+        if argument is not None:
+            first = self._first(node, argument)
+            return first if known is None else min(first, known)
+        if known is not None:
+            return known
+        return UNKNOWN_LIST if is_list_type(get_nullable_type(field.type)) else 1.0
+
+    def _first(self, node: FieldNode, argument: Any) -> float:
         # strawberry still hands its defaults over in the older of graphql-core's two ways.
         default = argument.default.value if argument.default else argument.default_value
         for given in node.arguments or ():

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 KEPT = 256
 PLAN_SETS = 8
-"""Settings of @skip and @include variables that one document keeps plans for."""
+"""Settings of @skip and @include variables that one document keeps plans for, all its operations together."""
+_ABSENT = object()
+"""Stands in a setting for a variable that was not given."""
 LIVE_FIELDS = frozenset(
     {"config", "why", "viewer", "rateLimit", "history", "transitions", "eraseCertificates"}
 )
@@ -73,11 +75,17 @@ class Prepared:
             )
         return found
 
-    def plans(self, variables: Mapping[str, Any]) -> Plans | None:
-        """Return the plans made so far under these variables; None when there are too many settings to keep."""
-        key = tuple(
-            value if isinstance(value := variables.get(name), bool) else None
-            for name in self.switches
+    def plans(
+        self, operation: OperationDefinitionNode, variables: Mapping[str, Any]
+    ) -> Plans | None:
+        """Return the plans made so far for this operation under these variables; None when there are too many to keep.
+
+        Each operation has defaults of its own for the variables of a fragment that they share, and null is no default.
+        """
+        given = (variables.get(name, _ABSENT) for name in self.switches)
+        key = (
+            operation.name.value if operation.name else None,
+            *(one if one is _ABSENT or isinstance(one, bool) else None for one in given),
         )
         found = self._plans.get(key)
         if found is None and len(self._plans) < PLAN_SETS:
@@ -90,10 +98,13 @@ class Prepared:
         schema: GraphQLSchema,
         fans: cost.Fanouts,
         variables: Mapping[str, Any],
+        *,
+        audit: bool,
     ) -> int:
-        """Return what the operation will cost with these variables."""
+        """Return what the operation will cost with these variables, asked by somebody who may audit or not."""
         known = _with_defaults(operation, variables)
-        return cost.Reckoner(schema, self.fragments, fans, known).operation(operation)
+        reckoner = cost.Reckoner(schema, self.fragments, fans, known, audit=audit)
+        return reckoner.operation(operation)
 
 
 class Documents:
@@ -154,7 +165,8 @@ class Documents:
                 [UserError("LIMIT", "the query is nested too deeply")]
             ) from None
         if errors:
-            raise RefusedDocumentError(errors)
+            # What a scalar raised about a literal is about the caller's text, and no fault of ours.
+            raise RefusedDocumentError([GraphQLError(one.message, one.nodes) for one in errors])
         return _prepared(text, document)
 
 

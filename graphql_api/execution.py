@@ -12,6 +12,7 @@ import orjson
 from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, execute
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 
+from graphql_api.auth import AUDIT_READ, UnauthenticatedError
 from graphql_api.compiled.executor import CompiledExecutor
 from graphql_api.context import Context
 from graphql_api.documents import RefusedDocumentError
@@ -19,6 +20,7 @@ from graphql_api.problems import UserError, formatted
 
 if TYPE_CHECKING:
     from graphql_api.auth import Caller
+    from graphql_api.compiled.executor import Plans
     from graphql_api.documents import Prepared
     from graphql_api.services import Services
 
@@ -50,6 +52,10 @@ class Planned:
     def kind(self) -> str:
         """``query``, ``mutation`` or ``subscription``."""
         return str(self.operation.operation.value)
+
+    def plans(self) -> Plans | None:
+        """Return the compiled plans that the operation may use and add to; None where nothing is compiled."""
+        return self.prepared.plans(self.operation, self.variables) if COMPILED else None
 
 
 @dataclass(slots=True)
@@ -110,7 +116,13 @@ def plan(services: Services, request: Request) -> Planned:
 def admit(services: Services, caller: Caller, planned: Planned) -> Context:
     """Reckon the cost and take it from the caller's points; raises UserError naming the limit."""
     schema = services.schema._schema  # noqa: SLF001 - strawberry's own name for it
-    points = planned.prepared.points(planned.operation, schema, services.fanouts, planned.variables)
+    points = planned.prepared.points(
+        planned.operation,
+        schema,
+        services.fanouts,
+        planned.variables,
+        audit=caller.may(AUDIT_READ),
+    )
     if points > services.limits.cost:
         raise UserError(
             "COST_LIMIT",
@@ -138,7 +150,7 @@ async def run(services: Services, context: Context, planned: Planned) -> Answer:
         operation_name=planned.operation_name,
         executor_class=CompiledExecutor,
         is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]
-        plans=planned.prepared.plans(planned.variables) if COMPILED else None,
+        plans=planned.plans(),
     )
     if isawaitable(result):
         result = await result
@@ -178,6 +190,8 @@ def errors_of(error: Exception) -> list[dict[str, Any]]:
     """Return an exception as the errors of an answer; unknown ones are masked."""
     if isinstance(error, RefusedDocumentError):
         return [formatted(one) for one in error.errors]
+    if isinstance(error, UnauthenticatedError):
+        error = UserError(error.code, str(error))
     if isinstance(error, GraphQLError):
         return [formatted(error)]
     wrapped = GraphQLError("internal error", original_error=error)

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from graphql_api.records import Record, record, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from graphql_api.snapshot.objects import Node
     from racksalt.model.event import Entry
 
 BACKLOG = 5000
@@ -80,12 +79,15 @@ class Feed:
         """Receive nothing more."""
         self._subscribers.discard(subscriber)
 
-    def publish(self, entries: Sequence[Entry], nodes: Mapping[str, Node]) -> None:
-        """Hand entries on, one object for all subscribers of one kind, so that each is encoded once."""
+    def publish(self, entries: Sequence[Entry]) -> None:
+        """Hand entries on, one object for all subscribers of one kind, so that each is encoded once.
+
+        They come without their node: what waits for a slow subscriber must not hold a snapshot that is done with.
+        """
         kinds = {one.audit for one in self._subscribers}
         for entry in entries:
             made = {
-                audit: record(entry, nodes, audit=audit)
+                audit: record(entry, {}, audit=audit)
                 for audit in kinds
                 if visible(entry, audit=audit)
             }

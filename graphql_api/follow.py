@@ -23,6 +23,7 @@ async def follow(
 ) -> AsyncGenerator[Record, None]:
     """Yield entries after ``since`` (None: from now on) in order of seq, then what is committed from then on.
 
+    They come without their node, as the feed has them: live.answers looks it up in the snapshot of that moment.
     The live feed is joined before the journal is read, so nothing falls between the two. Raises UserError with
     code SLOW_CONSUMER or GOING_AWAY and ``since``, the seq to come again with; with code SINCE_AHEAD for a ``since``
     that the journal has not reached.
@@ -39,7 +40,7 @@ async def follow(
             for entry in entries:
                 if entry.seq > subscriber.joined:
                     break
-                one = record(entry, context.services.snapshot.nodes, audit=audit)
+                one = record(entry, {}, audit=audit)
                 if visible(entry, audit=audit) and (test is None or test(one)):
                     yield one
                 last = entry.seq

@@ -17,13 +17,17 @@ MOST = 100
 _Batch = dict[str, "asyncio.Future[Any]"]
 
 
-def seq_of(cursor: str | None) -> int | None:
-    """Return the sequence number that a cursor stands for; a foreign cursor is refused."""
+def seq_of(cursor: str | None, tag: str) -> int | None:
+    """Return the sequence number that a cursor of the list stands for; a foreign cursor is refused."""
     if cursor is None:
         return None
-    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
-        raise UserError("BAD_USER_INPUT", f"after: {cursor[:40]!r} is not a cursor of this list")
-    return int(cursor)
+    seq = cursor.removeprefix(tag)
+    if seq == cursor or not seq.isascii() or not seq.isdigit() or len(seq) > 15:
+        raise UserError(
+            "BAD_USER_INPUT",
+            f"after: {cursor[:40]!r} is not a cursor of this list; use pageInfo.endCursor of the same query",
+        )
+    return int(seq)
 
 
 class Histories:
@@ -37,7 +41,7 @@ class Histories:
         """Return one node's entries, newest first, older than the cursor ``after``."""
         if not 1 <= first <= MOST:
             raise UserError("LIMIT", f"history: first must be between 1 and {MOST}, not {first}")
-        key = (first, seq_of(after))
+        key = (first, seq_of(after, RecordPage.OF_NODE))
         batch = self._waiting.get(key)
         loop = asyncio.get_running_loop()
         if batch is None:
@@ -55,7 +59,7 @@ class Histories:
             if visible(one, audit=audit)
         ]
         end = looked_at[-1].seq if looked_at else None
-        return page(records, more=len(entries) > first, end=end)
+        return page(records, RecordPage.OF_NODE, more=len(entries) > first, end=end)
 
     def _start(self, key: tuple[int, int | None]) -> None:
         batch = self._waiting.pop(key)

@@ -6,6 +6,7 @@ The token is looked at again while the subscription lasts: one that has expired 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -50,6 +51,7 @@ async def answers(
     operation was reckoned to cost. Raises UserError, RefusedDocumentError, or UnauthenticatedError once the token is
     no longer good.
     """
+    context.let_go()
     executor = _executor(services, context, planned)
     source = await _source(executor, since)
     key = _key(planned)
@@ -62,11 +64,7 @@ async def answers(
             body = event.encoded.get(key)
             if body is None:
                 services.budget.spend(context.caller.id, context.cost)
-                result = executor.build_per_event_executor(event).execute_operation(False)
-                if isawaitable(result):
-                    result = await result
-                body = _encoded(result)
-                event.encoded[key] = body
+                body = event.encoded[key] = await _answer(executor, context.at_present(), event)
             yield Sent(event.seq, body)
     finally:
         await recheck.close()
@@ -81,7 +79,7 @@ def _executor(services: Services, context: Context, planned: execution.Planned) 
         raw_variable_values=planned.variables,
         operation_name=planned.operation_name,
         is_awaitable=optimized_is_awaitable,  # type: ignore[arg-type]
-        plans=planned.prepared.plans(planned.variables) if execution.COMPILED else None,
+        plans=planned.plans(),
     )
     if isinstance(built, list):
         raise RefusedDocumentError(built)
@@ -98,6 +96,17 @@ async def _source(executor: Any, since: int | None) -> Any:
     if isinstance(stream, ExecutionResult):
         raise RefusedDocumentError(list(stream.errors or [GraphQLError("no stream")]))
     return stream
+
+
+async def _answer(executor: Any, context: Context, event: Record) -> bytes:
+    """Execute the operation for one event; its node is that of the context's snapshot."""
+    shown = replace(event, node=context.snapshot.nodes.get(event.node_id))
+    one = executor.build_per_event_executor(shown)
+    one.context_value = context
+    result = one.execute_operation(False)
+    if isawaitable(result):
+        result = await result
+    return _encoded(result)
 
 
 def _key(planned: execution.Planned) -> bytes:

@@ -83,16 +83,18 @@ def journal_page(
     if test is None and audit:
         entries = source.journal(after, first + 1)
         chosen = [record(one, nodes, audit=audit) for one in entries[:first]]
-        return page(chosen, more=len(entries) > first)
+        return page(chosen, RecordPage.ALL, more=len(entries) > first)
     for _ in range(CHUNKS):
         entries = source.journal(after, CHUNK)
         for entry in entries:
             one = record(entry, nodes, audit=audit)
             if visible(entry, audit=audit) and (test is None or test(one)):
                 if len(chosen) == first:
-                    return page(chosen, more=True)
+                    return page(chosen, RecordPage.ALL, more=True)
                 chosen.append(one)
             after = entry.seq
         if len(entries) < CHUNK:
-            return page(chosen, more=False, end=after if entries or chosen else None)
-    return page(chosen, more=True, end=after)
+            return page(
+                chosen, RecordPage.ALL, more=False, end=after if entries or chosen else None
+            )
+    return page(chosen, RecordPage.ALL, more=True, end=after)

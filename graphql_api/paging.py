@@ -37,32 +37,36 @@ class Page(Generic[T]):
     total_count: int
     page_info: PageInfo
     key: Callable[[T], Any]
+    tag: str
 
     @property
     def edges(self) -> list[Edge[T]]:
         """The rows with their cursors."""
-        return [Edge(encode(self.key(row)), row) for row in self.nodes]
+        return [Edge(encode(self.tag, self.key(row)), row) for row in self.nodes]
 
 
-def encode(key: Any) -> str:
-    """Return a key as a cursor."""
-    return base64.urlsafe_b64encode(orjson.dumps(key)).decode().rstrip("=")
+def encode(tag: str, key: tuple[Any, ...]) -> str:
+    """Return a key as a cursor of the list and ordering that ``tag`` names."""
+    return base64.urlsafe_b64encode(orjson.dumps((tag, *key))).decode().rstrip("=")
 
 
-def decode(cursor: str, like: tuple[Any, ...]) -> tuple[Any, ...]:
+def decode(cursor: str, tag: str, like: tuple[Any, ...] | None) -> tuple[Any, ...]:
     """Return the key of a cursor of this list: a tuple of the same types as ``like``; others are refused."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        key = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        fits = isinstance(key, list) and [_kind(part) for part in key] == [_kind(p) for p in like]
-    except ValueError:
-        fits = False
-    if not fits:
+        found = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (ValueError, TypeError):
+        found = None
+    if not isinstance(found, list) or found[:1] != [tag] or not _alike(found[1:], like):
         raise UserError(
             "BAD_USER_INPUT",
             "after: this cursor is not of this list and ordering; use pageInfo.endCursor of the same query",
         )
-    return tuple(key)
+    return tuple(found[1:])
+
+
+def _alike(key: list[Any], like: tuple[Any, ...] | None) -> bool:
+    return like is None or [_kind(part) for part in key] == [_kind(part) for part in like]
 
 
 def _kind(part: Any) -> type:
@@ -84,13 +88,15 @@ def paginate(
     first: int,
     after: str | None,
     *,
+    tag: str,
     descending: bool = False,
 ) -> Page[T]:
     """Return the page that follows the cursor ``after``.
 
     ``rows`` are in the ascending order of ``key``; a descending page is taken from the end and turned around.
+    ``tag`` names list, order and direction: a cursor of another one is refused.
     """
-    bound = decode(after, key(rows[0])) if after is not None and rows else None
+    bound = None if after is None else decode(after, tag, key(rows[0]) if rows else None)
     if descending:
         stop = len(rows) if bound is None else bisect_left(rows, bound, key=key)
         start = max(0, stop - first)
@@ -103,7 +109,7 @@ def paginate(
     info = PageInfo(
         more,
         less,
-        encode(key(chosen[0])) if chosen else None,
-        encode(key(chosen[-1])) if chosen else None,
+        encode(tag, key(chosen[0])) if chosen else None,
+        encode(tag, key(chosen[-1])) if chosen else None,
     )
-    return Page(chosen, len(rows), info, key)
+    return Page(chosen, len(rows), info, key, tag)

@@ -8,9 +8,27 @@ from typing import Any
 
 from graphql import GraphQLError
 
-from racksalt.model.errors import RacksaltError
+from racksalt.model.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    RacksaltError,
+    SettingsError,
+    StoreError,
+    UnsoundMachineError,
+)
 
 log = logging.getLogger(__name__)
+
+
+TOLD: tuple[type[RacksaltError], ...] = (
+    NotFoundError,
+    SettingsError,
+    InvalidInputError,
+    ConflictError,
+    UnsoundMachineError,
+)
+"""Errors of the operations that are told as they are, special cases first; the reference lists their codes."""
 
 
 class UserError(GraphQLError):
@@ -33,11 +51,12 @@ def formatted(error: GraphQLError) -> dict[str, Any]:
         shown["message"] = original.message
         shown["extensions"] = original.extensions or {"code": "BAD_USER_INPUT"}
         return shown
-    if isinstance(original, RacksaltError):
-        shown = dict(error.formatted)
-        shown["message"] = str(original)
-        shown["extensions"] = {"code": original.code.upper()}
-        return shown
+    for kind in TOLD:
+        if isinstance(original, kind):
+            shown = dict(error.formatted)
+            shown["message"] = str(original)
+            shown["extensions"] = {"code": kind.code.upper()}
+            return shown
     if original is None:
         # Syntax, validation and variables: graphql-core's own words, which hold nothing but the request's.
         shown = dict(error.formatted)
@@ -48,4 +67,8 @@ def formatted(error: GraphQLError) -> dict[str, Any]:
     shown = dict(error.formatted)
     shown["message"] = "internal error"
     shown["extensions"] = {"code": "INTERNAL", "id": incident}
+    if isinstance(original, StoreError):
+        # The driver's words name hosts and users: they are for the log.
+        shown["message"] = "the database could not be asked; try again"
+        shown["extensions"] = {"code": original.code.upper(), "id": incident}
     return shown

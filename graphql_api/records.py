@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from graphql_api.snapshot.objects import timestamp
 from racksalt.psm.table import MACHINE
@@ -80,24 +80,28 @@ class RecordEdge:
 
 @dataclass(slots=True, eq=False, repr=False)
 class RecordPage:
-    """A page of the journal; cursors are sequence numbers."""
+    """A page of the journal; cursors are sequence numbers after the list's ``tag``."""
+
+    ALL: ClassVar[str] = "j"
+    OF_NODE: ClassVar[str] = "h"
 
     nodes: list[Record]
     page_info: PageInfo
+    tag: str
 
     @property
     def edges(self) -> list[RecordEdge]:
         """The records with their cursors."""
-        return [RecordEdge(str(one.seq), one) for one in self.nodes]
+        return [RecordEdge(f"{self.tag}{one.seq}", one) for one in self.nodes]
 
 
-def page(records: list[Record], *, more: bool, end: int | None = None) -> RecordPage:
+def page(records: list[Record], tag: str, *, more: bool, end: int | None = None) -> RecordPage:
     """Return a page; ``end`` is the cursor to go on from where it is not the last record's own."""
     last = end if end is not None else (records[-1].seq if records else None)
     info = PageInfo(
         more,
         False,
-        str(records[0].seq) if records else None,
-        None if last is None else str(last),
+        f"{tag}{records[0].seq}" if records else None,
+        None if last is None else f"{tag}{last}",
     )
-    return RecordPage(records, info)
+    return RecordPage(records, info, tag)

@@ -156,7 +156,7 @@ class Services:
         self._moved.set()
         if asyncio.get_running_loop().time() >= self._count_from:
             self._count()
-        self.feed.publish(entries, self.snapshot.nodes)
+        self.feed.publish(entries)
         return True
 
     def _count(self) -> None:
@@ -186,14 +186,18 @@ class Services:
 
 
 def _shape(one: Snapshot) -> Any:
-    """Return what tells two loads apart, above all what may change without a journal entry."""
+    """Return what tells two loads apart: all of what may change without a journal entry.
+
+    The rest of a node moves its version, and its parts move the version of them.
+    """
     return (
         list(one.zones),
         [(r.name, r.height_u, r.zone.name) for r in one.racks.values()],
         [
             (
                 *(n.name, n.purpose, n.vlan, n.tagged, n.mtu, n.domain, n.conduit, n.bridge),
-                *(n.cidr_v4, n.cidr_v6, n.gateway_v4, n.gateway_v6, n.rack and n.rack.name),
+                *(n.cidr_v4, n.cidr_v6, n.gateway_v4, n.gateway_v6),
+                *(n.zone and n.zone.name, n.rack and n.rack.name),
                 [(it.name, it.first, it.last, it.use) for it in n.ranges],
             )
             for n in one.networks.values()

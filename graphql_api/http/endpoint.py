@@ -55,9 +55,8 @@ class Endpoint:
             planned = execution.plan(self._services, asked)
             return await self._answer(request, caller, planned)
         except UnauthenticatedError as error:
-            refused = UserError(error.code, str(error))
             headers = {"www-authenticate": 'Bearer realm="racksalt"', **NO_STORE}
-            return _response(request, execution.refusal(refused), 401, headers)
+            return _response(request, execution.refusal(error), 401, headers)
         except (UserError, RefusedDocumentError) as error:
             return _response(request, execution.refusal(error), _status(error))
         except Exception as error:  # noqa: BLE001 - masked and logged with an id

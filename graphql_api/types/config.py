@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import strawberry
 
 from graphql_api.snapshot.objects import timestamp
@@ -14,6 +15,10 @@ from racksalt.model.errors import NotFoundError
 if TYPE_CHECKING:
     from graphql_api.context import Context
     from graphql_api.snapshot.objects import Node
+
+
+WORD = 63
+"""Bits of the greatest integer that the encoder writes by itself."""
 
 
 @strawberry.type(description="The layer that a configuration value comes from.")
@@ -90,7 +95,7 @@ async def config_value(context: Context, node: Node, path: str) -> ConfigValue |
         return None
     return ConfigValue(
         path=found["key"],
-        value=found["value"],
+        value=_writable(found["value"]),
         removed=found.get("removed", False),
         layer=found["layer"],
         file=found["file"],
@@ -99,10 +104,23 @@ async def config_value(context: Context, node: Node, path: str) -> ConfigValue |
             for key, origin in found["sources"].items()
         ],
         hidden=[
-            HiddenValue(path=it["key"], layer=it["layer"], file=it["file"], value=it["value"])
+            HiddenValue(
+                path=it["key"], layer=it["layer"], file=it["file"], value=_writable(it["value"])
+            )
             for it in found["hidden"]
         ],
     )
+
+
+def _writable(value: Any) -> Any:
+    """Return a value of the site's files with what the encoder takes for integers: JSON has them of any size."""
+    if isinstance(value, dict):
+        return {key: _writable(below) for key, below in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_writable(below) for below in value]
+    if isinstance(value, int) and value.bit_length() > WORD:
+        return orjson.Fragment(str(value))
+    return value
 
 
 async def waiting(context: Context, node: str) -> Waiting:

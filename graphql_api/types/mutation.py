@@ -30,7 +30,9 @@ class Selection:
     """What every command takes: the nodes meant, and how sure the caller is."""
 
     nodes: list[strawberry.ID] | None = None
-    filter: NodeFilter | None = None
+    filter: NodeFilter | None = strawberry.field(
+        default=None, description="Needs the scope topology:read as well."
+    )
     dry_run: bool = False
     idempotency_key: str | None = strawberry.field(
         default=None, description="The same key again has no second effect."
@@ -57,12 +59,15 @@ class NodeCommandInput(Selection):
     )
 
 
+SHOWN = "Null without the scope topology:read, and once the node is forgotten."
+
+
 @strawberry.type(description="A node that took the command.")
 class AcceptedNode:
     """One acceptance."""
 
     node_id: str
-    node: Node | None
+    node: Node | None = strawberry.field(description=SHOWN)
     from_state: NodeState | None
     to_state: NodeState | None
     seq: BigInt | None = strawberry.field(description="The journal entry; null in a dry run.")
@@ -73,7 +78,7 @@ class RefusedNode:
     """One refusal."""
 
     node_id: str
-    node: Node | None
+    node: Node | None = strawberry.field(description=SHOWN)
     code: str
     message: str
     hint: str | None

@@ -124,7 +124,7 @@ def racks(
     info.context.require(TOPOLOGY_READ)
     paging.limited(first, "racks")
     rows = _listed(info.context.snapshot.racks.values(), rack_test(filter))
-    return paging.paginate(rows, lookup.by_name, first, after)  # type: ignore[return-value]
+    return paging.paginate(rows, lookup.by_name, first, after, tag="racks")  # type: ignore[return-value]
 
 
 def nodes(
@@ -141,11 +141,19 @@ def nodes(
     rows = info.context.snapshot.ordered
     if test is not None:
         rows = [row for row in rows if test(row)]
-    key = lookup.ORDERS[order_by.field.value if order_by else "id"]
-    if order_by is not None and order_by.field.value != "id":
+    field = order_by.field.value if order_by else "id"
+    key = lookup.ORDERS[field]
+    if field != "id":
         rows = sorted(rows, key=key)
-    descending = order_by is not None and order_by.direction is Direction.DESC
-    return paging.paginate(rows, key, first, after, descending=descending)  # type: ignore[return-value]
+    direction = order_by.direction if order_by else Direction.ASC
+    return paging.paginate(  # type: ignore[return-value]
+        rows,
+        key,
+        first,
+        after,
+        tag=f"nodes {field} {direction.value}",
+        descending=direction is Direction.DESC,
+    )
 
 
 def node(info: Asked, by: NodeKey) -> Node | None:
@@ -172,7 +180,7 @@ async def transitions(
     context.require(TOPOLOGY_READ)
     paging.limited(first, "transitions")
     found: RecordPage = await asyncio.to_thread(
-        lookup.journal_page, context, record_test(filter), first, seq_of(after) or 0
+        lookup.journal_page, context, record_test(filter), first, seq_of(after, RecordPage.ALL) or 0
     )
     return found  # type: ignore[return-value]
 

@@ -22,16 +22,23 @@ Cidr = NewType("Cidr", str)
 Cursor = NewType("Cursor", str)
 
 
+MOST = 2**53 - 1
+"""The greatest BigInt: what every JSON reader takes as it is."""
+
+
 def _moment(value: Any) -> str:
     """Return the RFC 3339 text if it is one; ValueError otherwise."""
-    seconds(str(value))
+    try:
+        seconds(str(value))
+    except (ValueError, OverflowError):
+        raise ValueError("no moment; write RFC 3339 text, as 2026-01-31T12:00:00Z") from None
     return str(value)
 
 
 def _whole(value: Any) -> int:
-    """Return a whole number; ValueError for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"BigInt cannot represent {value!r}")
+    """Return a whole number of up to 53 bits; ValueError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MOST:
+        raise ValueError("no whole number of up to 53 bits")
     return value
 
 

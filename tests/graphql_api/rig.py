@@ -20,7 +20,7 @@ RACKS = {"r1": "z1", "r2": "z2"}
 LAYERS = {
     "global/base.sls": {"ntp": {"servers": ["10.0.0.1"]}, "timezone": "UTC"},
     "rack/r1.sls": {"timezone": "Europe/Paris"},
-    "node/n1.sls": {"bmc_password": "hunter2"},
+    "node/n1.sls": {"bmc_password": "hunter2", "db": "postgresql://u:hunter2@h/db"},
 }
 NETWORKS = {"admin": {"purpose": "admin", "zone": "z1", "cidr_v4": "10.1.0.0/16"}}
 

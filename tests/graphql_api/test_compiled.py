@@ -116,11 +116,12 @@ def test_a_plan_is_made_once_for_a_document(rig):
     query = "{zones{name racks{name nodes{id nics{mac}}}}}"
     rig.ask(query)
     prepared = rig.services.documents.get(query)
-    plans = prepared.plans({})
+    operation = prepared.operation(None)
+    plans = prepared.plans(operation, {})
     before = dict(plans)
     assert any(plan is not None for plan in before.values())
     rig.ask(query)
-    assert prepared.plans({}) == before
+    assert prepared.plans(operation, {}) == before
 
 
 def test_the_switch_leaves_everything_to_graphql_core(rig, monkeypatch):
@@ -158,6 +159,25 @@ def test_changed_variables_get_plans_of_their_own(rig):
     assert set(with_names[0]) == {"id", "name"}
     assert set(without[0]) == {"id"}
     assert rig.ask(query, {"s": False})["nodes"]["nodes"] == with_names
+
+
+def test_operations_that_share_a_fragment_share_no_plan(rig):
+    """Each has a default of its own for the variable that the fragment looks at."""
+    query = (
+        "query A($s:Boolean!=true){...R} query B($s:Boolean!=false){...R}"
+        " fragment R on Query{zones{id name @skip(if:$s)}}"
+    )
+    for name, fields in (("A", {"id"}), ("B", {"id", "name"}), ("A", {"id"})):
+        found = rig.post(query, operationName=name)["data"]["zones"]
+        assert [set(one) for one in found] == [fields] * 2
+
+
+def test_a_null_takes_no_plan_of_a_default(rig):
+    """What graphql-core refuses is refused, whatever was asked before."""
+    query = "query($s:Boolean=true){zones{id name @skip(if:$s)}}"
+    assert set(rig.ask(query)["zones"][0]) == {"id"}
+    assert rig.code(query, {"s": None}) == "BAD_USER_INPUT"
+    assert set(rig.ask(query)["zones"][0]) == {"id"}
 
 
 def test_nothing_is_collected_while_a_plan_runs():

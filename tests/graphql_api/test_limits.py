@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from graphql import build_schema, get_introspection_query, parse
 
-from graphql_api import limits
+from graphql_api import limits, lookup
 from graphql_api.cost import Reckoner, fanouts
 from graphql_api.limits import Budget, Limits
 from graphql_api.problems import UserError
@@ -91,11 +91,12 @@ def a_site(racks, nodes_per_rack):
     )
 
 
-def points(snapshot, query, variables=None):
+def points(snapshot, query, variables=None, *, audit=True):
     """Return what a query would cost over a snapshot."""
     document = parse(query)
     fragments = {one.name.value: one for one in document.definitions[1:]}
-    reckoner = Reckoner(schema._schema, fragments, fanouts(snapshot), variables or {})
+    fans = fanouts(snapshot)
+    reckoner = Reckoner(schema._schema, fragments, fans, variables or {}, audit=audit)
     return reckoner.operation(document.definitions[0])
 
 
@@ -142,6 +143,60 @@ def test_first_counts_wherever_it_comes_from():
     assert few < many / 50
     usual = points(snapshot, "{nodes{nodes{id}}}")
     assert few < usual < many
+
+
+@pytest.mark.parametrize(
+    ("query", "variables"),
+    [
+        ('{transitions(first:1,filter:{event:["x"]}){nodes{seq}}}', {}),
+        (
+            "query($f:TransitionFilter){transitions(first:1,filter:$f){nodes{seq}}}",
+            {"f": {"event": ["x"]}},
+        ),
+    ],
+)
+def test_a_page_that_is_sought_weighs_what_is_looked_at(query, variables):
+    """One row that fits may be the last of thousands, and is sought for who may see only some of them, too."""
+    snapshot = a_site(1, 1)
+    plain = "{transitions(first:1){nodes{seq}}}"
+    assert points(snapshot, query, variables) > lookup.CHUNK * lookup.CHUNKS
+    assert points(snapshot, plain) < 20
+    assert points(snapshot, plain, audit=False) > lookup.CHUNK * lookup.CHUNKS
+    if variables:
+        assert points(snapshot, query, {"f": None}) < 20
+    assert points(snapshot, query, variables) < Limits().cost / 10
+
+
+def test_the_cost_of_a_page_is_that_of_who_asks(rig):
+    """An auditor's page of the journal is read as it is; another reader's is sought."""
+    query = "{transitions(first:1){nodes{seq}}}"
+    costs = [
+        rig.post(query, scopes=scopes)["extensions"]["racksalt"]["cost"]
+        for scopes in (("topology:read", "audit:read"), ("topology:read",))
+    ]
+    assert costs[0] < 20 < lookup.CHUNK * lookup.CHUNKS < costs[1]
+
+
+def test_burn_in_weighs_its_rows_and_what_is_compared_for_them():
+    """All figures of all nodes are read for one row; a few such fields still fit, at ten thousand nodes as well."""
+    small, large = a_site(1, 10), a_site(100, 100)
+    few, many = (points(small, f"{{burnIn(first:{n}){{node}}}}") for n in (1, 1000))
+    assert many - few > 900
+    assert points(small, "{burnIn{node}}") - few > 90
+    assert points(a_site(50, 20), "{burnIn(first:1){node}}") > 1000
+    assert Limits().cost / 10 < points(large, "{burnIn(first:1){node}}") < Limits().cost / 2
+    nine = " ".join(f"a{n}:burnIn(first:1){{node}}" for n in range(9))
+    assert points(large, f"{{{nine}}}") > Limits().cost
+
+
+def test_certificates_weigh_their_number():
+    """Each is read and its signature checked."""
+    small = a_site(1, 1)
+    few, many = (
+        points(small, f'{{eraseCertificates(node:"n",first:{n}){{id disks{{name}}}}}}')
+        for n in (1, 100)
+    )
+    assert many > 50 * few / 2
 
 
 OUTCOME = "...on CommandOutcome{refused{node{zone{nodes{id}}}} plan{nodes{nodeId}}}"
@@ -266,6 +321,53 @@ def test_introspection_needs_a_token_and_then_passes(rig):
     found = rig.ask(query)
     assert len(json.dumps(found)) > 20_000
     assert build_schema(schema.as_str()).type_map.keys() >= {"Node", "Rack"}
+
+
+def multiplied(times):
+    """Return a document that has ``times`` aliases on each of three levels of introspection."""
+
+    def each(text):
+        return " ".join(f"a{n}:{text}" for n in range(times))
+
+    return (
+        f"{{{each('__schema{types{...T}}')}}}"
+        f" fragment T on __Type{{{each('fields{type{...G ofType{...G ofType{...G}}}}')}}}"
+        f" fragment G on __Type{{{each('fields{name}')}}}"
+    )
+
+
+def test_introspection_is_reckoned_by_the_size_of_the_schema():
+    """Aliases multiply it; what would hold the event loop for long is over the limit, on an empty site as well."""
+    empty = Snapshot(Rows(), {})
+    one, two, four = (points(empty, multiplied(times)) for times in (1, 2, 4))
+    assert two > 4 * one
+    assert one < Limits().cost < four
+    named = " ".join(
+        f't{n}:__type(name:"Node"){{fields{{type{{fields{{name}}}}}}}}' for n in range(30)
+    )
+    assert points(empty, f"{{{named}}}") > 30 * 32 * 3
+
+
+CLIENTS = {
+    "graphql-core": {},
+    "with all that clients ask": {
+        "specified_by_url": True,
+        "directive_is_repeatable": True,
+        "schema_description": True,
+        "input_value_deprecation": True,
+    },
+}
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_the_introspection_of_tools_is_far_from_the_limit(rig, name):
+    """GraphiQL, code generators and others send one query, with a few switches: any token may, again and again."""
+    query = get_introspection_query(**CLIENTS[name])
+    answer = rig.post(query, scopes=("power:write",))
+    assert "errors" not in answer
+    cost = answer["extensions"]["racksalt"]["cost"]
+    assert cost < Limits().cost / 3
+    assert Limits().points_per_minute / cost > 60
 
 
 def test_introspection_cannot_be_piled_up(rig):

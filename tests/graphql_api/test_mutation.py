@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.graphql_api.rig import LAYERS, NETWORKS, NODES, RACKS
 from tests.support import reinstall
+from tests.support.sites import a_site
 
 OUTCOME = (
     "__typename ... on CommandOutcome{command dryRun revision accepted{nodeId fromState toState seq node{state}}"
@@ -114,6 +116,32 @@ def test_the_same_idempotency_key_has_one_effect(fresh):
     again = [entry for entry in fresh.store.journal() if entry.event == "commission"]
     assert first["accepted"]
     assert len(again) == len(journal) == 1
+
+
+def test_a_key_that_comes_again_commands_no_node_of_later(fresh, tmp_path):
+    """A node that fits the filter since then was in no plan: the second answer refuses it, and leaves it alone."""
+    given = {"command": "COMMISSION", "filter": {"rack": {"eq": "r1"}}}
+    plan = command(fresh, **given, dryRun=True)["plan"]["hash"]
+    first = command(fresh, **given, planHash=plan, idempotencyKey="k1")
+    moved = {name: {} for name in NODES} | {"n2": {"rack": "r1", "position_u": 20}}
+    a_site(tmp_path, racks=RACKS, nodes=moved, layers=LAYERS, networks=NETWORKS)
+    fresh.site.operations.declare()
+    fresh.until(lambda: fresh.services.snapshot.nodes["n2"].rack.id == "r1")
+    again = command(fresh, **given, planHash=plan, idempotencyKey="k1")
+    assert [one["nodeId"] for one in again["accepted"]] == ["n1", "n3"]
+    assert [(one["nodeId"], one["code"]) for one in again["refused"]] == [("n2", "CONFLICT")]
+    assert (first["refused"], fresh.store.node("n2").state) == ([], "declared")
+
+
+def test_a_key_that_comes_again_is_answered_though_its_filter_fits_nobody_now(fresh):
+    """Who was declared then is commissioned now: that is what the first request did."""
+    given = {"command": "COMMISSION", "filter": {"state": ["DECLARED"]}}
+    plan = command(fresh, **given, dryRun=True)["plan"]["hash"]
+    first = command(fresh, **given, planHash=plan, idempotencyKey="k1")
+    again = command(fresh, **given, planHash=plan, idempotencyKey="k1")
+    assert len(again["accepted"]) == 4
+    without = [{**one, "node": None} for one in again["accepted"]]
+    assert without == [{**one, "node": None} for one in first["accepted"]]
 
 
 def test_a_filter_chooses_the_nodes(fresh):

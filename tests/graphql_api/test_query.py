@@ -189,10 +189,12 @@ def test_secrets_are_not_shown(rig):
     text = str(
         rig.post(
             '{node(by:{id:"n1"}){config(path:"bmc_password"){value hidden{value} sources{path}} '
+            'url:config(path:"db"){value} '
             "bmc{protocol address port}}}"
         )
     )
     assert "10.9.0." in text
+    assert "postgresql://u:**********@h/db" in text
     assert "hunter2" not in text
     assert "the-secret" not in text
     fields = rig.ask('{__type(name:"Bmc"){fields{name}}}')["__type"]["fields"]

@@ -116,9 +116,7 @@ def test_a_busy_journal_hides_no_new_network(tmp_path, monkeypatch):
             monkeypatch.setattr(
                 rig.services.feed,
                 "publish",
-                lambda entries, nodes: (
-                    published.extend(one.seq for one in entries) or publish(entries, nodes)
-                ),
+                lambda entries: published.extend(one.seq for one in entries) or publish(entries),
             )
             first = rig.services.feed.seq
             monkeypatch.setattr(rig.services.source, "load", busy)
@@ -356,7 +354,7 @@ def test_a_client_that_does_not_read_is_cut_over_a_real_socket(served, monkeypat
             for n in range(1, 4000)
         ]
         loop = rig.services._tailer.get_loop()
-        loop.call_soon_threadsafe(feed.publish, many, rig.services.snapshot.nodes)
+        loop.call_soon_threadsafe(feed.publish, many)
         assert wait_for(lambda: not feed._subscribers, 15) is not None
     health = httpx.get(f"http://{address}/healthz")
     assert health.status_code == 200

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from contextlib import ExitStack
 
 import anyio
@@ -295,6 +296,68 @@ def test_a_subscription_ends_with_its_token(fresh, monkeypatch, connect):
     assert closed_with(session) == 4401
 
 
+def test_an_event_stream_ends_with_its_token(fresh, monkeypatch):
+    """As a socket does: the last event says that the token is no longer good, and is no fault of ours."""
+    monkeypatch.setattr(live, "RECHECK_S", 0.05)
+    monkeypatch.setattr("graphql_api.auth.TTL_S", 0.01)
+    made = fresh.site.operations.token_create("short", ["topology:read"], 3600)
+
+    async def revoke():
+        with anyio.fail_after(10):
+            while not fresh.services.feed._subscribers:  # noqa: ASYNC110  it has no event
+                await anyio.sleep(0.005)
+        fresh.site.operations.token_revoke(made["id"])
+
+    fresh.client.portal.start_task_soon(revoke)
+    headers = {"authorization": f"Bearer {made['secret']}", "accept": "text/event-stream"}
+    text = fresh.client.post("/graphql", json={"query": FOLLOW}, headers=headers).text
+    assert '"code":"UNAUTHENTICATED"' in text
+    assert "INTERNAL" not in text
+    assert text.endswith("event: complete\ndata:\n\n")
+
+
+NESTED = (
+    'subscription{transitions(filter:{node:{eq:"n1"}}){seq node{state zone{nodes{id state}}'
+    " history(first:1){nodes{toState node{state}}}}}}"
+)
+
+
+def test_an_answer_is_of_the_snapshot_of_its_moment(fresh, connect):
+    """Where everything was read anew, what is below an event is new as well, and the old snapshot is let go."""
+    session = connect(fresh)
+    subscribe(session, NESTED)
+    wait_for_subscriber(fresh)
+    services = fresh.services
+
+    async def renew():
+        old = weakref.ref(services.snapshot)
+        services._renew(services._load())
+        return old
+
+    old = fresh.client.portal.call(renew)
+    assert old() is None
+    fresh.site.operations.run("commission", ["n1"], "tester")
+    node = entries(session, 1)[0]["node"]
+    state = fresh.store.node("n1").state.upper()
+    assert node["state"] == state != "DECLARED"
+    assert node["history"]["nodes"] == [{"toState": state, "node": {"state": state}}]
+    assert {"id": "n1", "state": state} in node["zone"]["nodes"]
+    old = fresh.client.portal.call(renew)
+    assert old() is None
+
+
+def test_an_entry_that_waits_holds_no_node(rig):
+    """A slow subscriber's backlog would keep the snapshot that it was published under."""
+
+    async def scene():
+        feed = Feed()
+        subscriber = feed.join(audit=True)
+        feed.publish([an_entry(1)])
+        return await subscriber.get()
+
+    assert rig.client.portal.call(scene).node is None
+
+
 def an_entry(seq):
     """Return a journal entry."""
     return Entry(
@@ -322,7 +385,7 @@ def test_a_subscriber_that_does_not_read_is_cut_and_others_are_not(rig, monkeypa
         slow, quick = feed.join(audit=True), feed.join(audit=True)
         got = []
         for seq in range(1, 21):
-            feed.publish([an_entry(seq)], {})
+            feed.publish([an_entry(seq)])
             got.append((await quick.get()).seq)
         with pytest.raises(SlowConsumerError):
             await slow.get()
@@ -341,7 +404,7 @@ def test_a_cut_subscriber_is_told_where_to_go_on(fresh, monkeypatch, connect):
 
     async def flood():
         entries_ = [an_entry(head + n) for n in range(1, 6)]
-        fresh.services.feed.publish(entries_, fresh.services.snapshot.nodes)
+        fresh.services.feed.publish(entries_)
 
     fresh.client.portal.call(flood)
     found = receive(session)
