@@ -30,6 +30,8 @@ from racksalt.store.reservations import boot_services
 log = logging.getLogger(__name__)
 STATUS = "status.json"
 STATUS_S = 5.0
+NO_ADDRESS = ("dhcp_exhausted", "dhcp_full")
+"""Notes that a client got no address: `racksalt doctor` shows them for an hour."""
 SHARE = 4
 """After reading the store, the pause is so many times as long as that kept the processor busy."""
 MOST_GAP_S = 2.0
@@ -135,8 +137,9 @@ class Service:
     def _tell(self, note: Note) -> None:
         """Log a note and journal it, of one key once in a while."""
         now = self._clock()
-        if note.event == "dhcp_exhausted":
-            self._exhausted[note.key] = {**note.detail, "at": now, "message": note.message}
+        if note.event in NO_ADDRESS:
+            known = {"event": note.event, "at": now, "message": note.message}
+            self._exhausted[note.key] = {**note.detail, **known}
         if self._told.is_due(note, now):
             self._journal(note, now)
 

@@ -29,6 +29,7 @@ from racksalt.store.reservations import boot_services
 MANY = 1000
 """From so many nodes on, dnsmasq is slow: it writes its whole lease file anew at each lease."""
 RECENT_S = 3600.0
+LOOK = "look who asks: `racksalt dhcp leases`"
 Seen = tuple[str, bool, str, str]
 """What was looked at, whether it is well, what was seen, and what to do."""
 
@@ -130,7 +131,9 @@ def _service(settings: Settings, now: float) -> Iterator[Seen]:
                 "DHCP",
                 False,
                 told["message"],
-                "widen the network's discovery range, or look who asks: `racksalt dhcp leases`",
+                LOOK
+                if told.get("event") == "dhcp_full"
+                else f"widen the network's discovery range, or {LOOK}",
             )
     yield "DHCP", True, f"{status['server']} serves {status['hosts']} nodes", ""
 

@@ -14,6 +14,7 @@ from racksalt.network.dhcp import (
     Wanted,
     discovery,
     exhausted,
+    full,
     leases_in,
     network_at,
     unserved,
@@ -59,6 +60,8 @@ class Listener:
                 continue
             if refused.kind == "unserved":
                 found.append(unserved(refused.via))
+            elif refused.kind == "full":
+                found.append(full(len(leases()), refused.client))
             elif not self._freed(refused, leases):
                 found += self._exhausted(refused, leases())
         return list({note.key: note for note in found}.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from racksalt.model.names import one_spelling
 from racksalt.model.node import Bmc, Node
 from racksalt.site.schema import Declarations, NodeDeclaration
 from racksalt.store import Transaction
@@ -104,7 +105,7 @@ def _gives_up_bmc(
 
 def _where(bmc: Bmc) -> _Where | None:
     """Return what tells a BMC from others; None for a simulated one: one lab answers for many."""
-    return None if bmc.protocol == "simulated" else (bmc.address.lower(), bmc.port)
+    return None if bmc.protocol == "simulated" else (one_spelling(bmc.address), bmc.port)
 
 
 def _why_not(row: Bmc) -> str:

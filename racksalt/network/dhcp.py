@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple, Protocol
 
+from racksalt.model.names import is_name
 from racksalt.model.place import Network, Range
 from racksalt.model.reservation import Reservation
-from racksalt.network.names import is_name, label_of, name_on
+from racksalt.network.names import label_of, name_on
 from racksalt.wire import NODE_ID
 
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 ENVIRONMENT = re.compile(r"[a-z]{1,16}")
+LEAST_LENGTH_V6 = 64
+"""dnsmasq serves no wider IPv6 subnet; on a link there is none anyway (RFC 4291 section 2.5.1)."""
 HOLD = "hold"
 """What a node boots whose state names nothing: it waits and asks again."""
 
@@ -118,6 +121,7 @@ class Planner:
             network
             for network in sound.values()
             if (network.name in only if only else network.purpose == "provisioning")
+            and _servable(network, problems)
         ]
         problems += [f"network {name!r} is not declared" for name in only if name not in sound]
         seen: dict[str, _Seen] = {}
@@ -196,6 +200,12 @@ def exhausted(
         message += f"{held} of the {size} addresses of its discovery ranges are leased"
     detail = {"network": network.name, "family": family, "leases": held, "size": size}
     return Note(f"{network.name}/{family}", "dhcp_exhausted", message, {**detail, "client": client})
+
+
+def full(held: int, client: str) -> Note:
+    """Return the note that the server keeps as many leases as it can, and refused one more."""
+    message = f"no room for one more lease, for {client}: the server keeps {held}, the most it can"
+    return Note("full", "dhcp_full", message, {"leases": held, "client": client})
 
 
 def unserved(via: str) -> Note:
@@ -287,14 +297,27 @@ def _sound(network: Network, problems: list[str]) -> bool:
     return not wrong
 
 
+def _servable(network: Network, problems: list[str]) -> bool:
+    """Say whether a server can be told to serve a network: one that it refuses keeps all others from being told it."""
+    cidr = network.cidr_v6
+    if cidr is None or ip_network(cidr).prefixlen >= LEAST_LENGTH_V6:
+        return True
+    problems.append(
+        f"network {network.name!r} is left out of DHCP: {cidr} is wider than /{LEAST_LENGTH_V6}, the widest that "
+        f"dnsmasq serves"
+    )
+    return False
+
+
 def _flaw(network: Network) -> str:
     """Return what is wrong with a network, or nothing; raise ValueError for what is no address."""
     if not NETWORK.fullmatch(network.name):
         return "its name has characters that no tag may have"
     if network.domain is not None and not is_name(network.domain):
         return f"{network.domain!r} is no domain name"
-    for cidr in filter(None, (network.cidr_v4, network.cidr_v6)):
-        ip_network(cidr)
+    for family, cidr in ((4, network.cidr_v4), (6, network.cidr_v6)):
+        if cidr and ("%" in cidr or ip_network(cidr).version != family):
+            return f"{cidr!r} is no IPv{family} subnet"
     ends = [end for one in network.ranges for end in (one.first, one.last)]
     for address in filter(None, (network.gateway_v4, network.gateway_v6, *ends)):
         # Routers advertise themselves by a link-local address, which is right in every network.

@@ -24,7 +24,9 @@ SCRIPT = "/v1/boot/script"
 URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/%=:@+\-&]*)?")
 WORD = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 PATH = re.compile(r"/[A-Za-z0-9._/ -]*")
-LEAST_LEASES = 1024
+LEAST_LEASES, MOST_LEASES = 1024, 1 << 20
+"""Beyond 31 bits dnsmasq misreads its limit, as none at all or as 0, which serves nobody. A million leases, of some 300
+bytes of memory each, are more than it can serve."""
 
 LOADERS: tuple[tuple[str, tuple[int, ...], str], ...] = (
     ("bios", (0,), "x86_64/undionly.kpxe"),
@@ -169,7 +171,10 @@ def _dhcp(wanted: Wanted, dhcp: Dhcp) -> Iterator[str]:
 
 
 def _most_leases(wanted: Wanted) -> int:
-    """Return room for all leases, doubled step by step so that one more node seldom changes the file."""
+    """Return room for all leases, doubled step by step so that one more node seldom changes the file.
+
+    An IPv6 range has room for more than there can be: of it, as many as dnsmasq can take.
+    """
     needed = sum(
         size_of(one)
         for network in wanted.networks
@@ -178,7 +183,7 @@ def _most_leases(wanted: Wanted) -> int:
     )
     needed += sum(len(host.held) for host in wanted.hosts.values())
     most = LEAST_LEASES
-    while most < needed:
+    while most < min(needed, MOST_LEASES):
         most *= 2
     return most
 

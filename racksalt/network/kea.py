@@ -203,10 +203,12 @@ def _interface(network: Network, links: Sequence[Link]) -> dict[str, str]:
 
 
 def _subnet(network: Network, cidr: str, ids: Mapping[str, int]) -> dict[str, Any]:
-    pools = discovery(network, ip_network(cidr).version)
+    subnet = ip_network(cidr)
+    pools = discovery(network, subnet.version)
     return {
         "id": ids[network.name],
-        "subnet": cidr,
+        # Kea refuses its whole configuration for one subnet that is written with a mask.
+        "subnet": str(subnet),
         "pools": [
             {"pool": f"{one.first} - {one.last}", "client-class": "UNKNOWN"} for one in pools
         ],

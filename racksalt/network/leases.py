@@ -19,7 +19,7 @@ _NONE_V4 = re.compile(
 )
 _NONE_V6 = re.compile(r"DHCP(?:ADVERTISE|REPLY)\((\S+?)\) ([0-9a-f:]+) no addresses? available")
 _NO_RANGE = re.compile(r"no address range available for DHCP(?:v6)? request via (.+)$")
-_FULL = re.compile(r"lease database full|no leases left")
+_FULL = re.compile(r"(?:DHCPNAK|NOANSWER|BOOTP)\((\S+?)\) (?:\S+ )?([0-9a-f:]{17}) no leases left$")
 KEPT = 256
 """Requests whose lines are remembered; those of one request come together."""
 
@@ -28,11 +28,12 @@ KEPT = 256
 class Refused:
     """A request that dnsmasq could not serve.
 
-    ``kind``: ``exhausted`` no free address, ``unserved`` no range for the network that it came from. ``client`` is a
-    MAC (v4) or a DUID (v6), ``mac`` the MAC where it was seen, ``subnets`` where the address could have come from.
+    ``kind``: ``exhausted`` no free address, ``unserved`` no range for the network that it came from, ``full`` as many
+    leases as there may be at all. ``client`` is a MAC (v4) or a DUID (v6), ``mac`` the MAC where it was seen,
+    ``subnets`` where the address could have come from.
     """
 
-    kind: Literal["exhausted", "unserved"]
+    kind: Literal["exhausted", "unserved", "full"]
     client: str
     via: str
     mac: str | None = None
@@ -72,6 +73,9 @@ class LogReader:
         unserved = _NO_RANGE.match(text)
         if unserved:
             return Refused("unserved", "", unserved[1])
+        full = _FULL.match(text)
+        if full:
+            return Refused("full", full[2], full[1], full[2])
         v4, v6 = _NONE_V4.match(text), _NONE_V6.match(text)
         if v4 is None and v6 is None:
             return None

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from racksalt.model.place import Network
 
-LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-NAME = re.compile(rf"{LABEL}(?:\.{LABEL})*")
-"""A host name (RFC 1123 section 2.1), in lower case."""
-MOST = 253
 MOST_ZONES = 256
-
-
-def is_name(text: str) -> bool:
-    """Return whether a text is a host or domain name that may stand in a configuration file."""
-    return len(text) <= MOST and NAME.fullmatch(text) is not None
 
 
 def name_on(node: str, fqdn: str | None, network: Network) -> str | None:

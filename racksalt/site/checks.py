@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
+from racksalt.model.names import is_host, one_spelling
 from racksalt.site.conduit_checks import check_conduits
+from racksalt.site.name_checks import check_names
 from racksalt.site.network_checks import check_networks
 from racksalt.site.problems import SiteProblem, at, one_of
 from racksalt.site.range_checks import check_addresses, check_bmcs, check_ranges
 from racksalt.site.schema import Declarations, NodeDeclaration
 from racksalt.site.switches import check_switches
-from racksalt.wire import NODE_ID
+from racksalt.wire import NO_TEXT, NODE_ID
 
 _MAC = re.compile(r"^([0-9a-f]{2}:){5}[0-9a-f]{2}\Z")
 _NAME: Final = re.compile(r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?\Z")
@@ -38,6 +40,7 @@ def check(site: Declarations) -> Iterator[SiteProblem]:
     """Yield everything that makes no sense. A declared name counts as known, even where it does not parse."""
     for rule in (
         _names,
+        check_names,
         _homes,
         _positions,
         _identities,
@@ -62,6 +65,9 @@ def _names(site: Declarations) -> Iterator[SiteProblem]:
     for section, name in site.files:
         if section == "nodes" and not NODE_ID.match(name):
             yield _at(site, section, name)("is no legal minion id", _NAME_HINT)
+        elif section == "nodes" and NO_TEXT.match(name):
+            told = "is read as a number or a truth value by Salt's command line"
+            yield _at(site, section, name)(told, "let it begin with a letter")
         if section in ("zones", "racks", "networks", "conduits") and not _NAME.match(name):
             yield _at(site, section, name)("is no legal name", _NAME_HINT)
     for network in site.networks.values():
@@ -139,14 +145,20 @@ def _bmcs(site: Declarations) -> Iterator[SiteProblem]:
         if node.bmc is None:
             continue
         at = _at(site, "nodes", node.id, "bmc")
-        where = (node.bmc.address, node.bmc.port)
+        where = (one_spelling(node.bmc.address), node.bmc.port)
         if where in taken and node.bmc.protocol != "simulated":  # one lab answers for many
-            yield at(f"{where[0]} port {where[1]} is {taken[where]}'s BMC", "a BMC is in one node")
+            yield at(
+                f"{node.bmc.address} port {where[1]} is {taken[where]}'s BMC",
+                "a BMC is in one node",
+            )
         taken.setdefault(where, node.id)
         if not 1 <= node.bmc.port <= 65535:
             yield _at(site, "nodes", node.id, "bmc:port")("is not between 1 and 65535")
-        if not node.bmc.address or re.search(r"[\s/@]", node.bmc.address):
-            yield _at(site, "nodes", node.id, "bmc:address")("is no IP address or host name")
+        if not is_host(node.bmc.address):
+            yield _at(site, "nodes", node.id, "bmc:address")(
+                f"{node.bmc.address!r} is no IP address or host name",
+                "write one such as 10.0.0.10 or bmc1.example.net, and the port at `port:`",
+            )
         if not _SECRET_NAME.match(node.bmc.secret):
             yield _at(site, "nodes", node.id, "bmc:secret")(
                 "does not name a secret",

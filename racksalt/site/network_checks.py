@@ -20,6 +20,8 @@ _DOMAIN: Final = re.compile(
     r"^(?=.{1,200}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z"
 )
 _INTERFACE: Final = re.compile(r"^[a-zA-Z][a-zA-Z0-9_-]{0,14}\Z")
+_LEAST_LENGTH_V6: Final = 64
+"""dnsmasq serves no wider subnet, and a host's own half of an address is 64 bits (RFC 4291 section 2.5.1)."""
 _LEAST_MTU, _LEAST_MTU_V6, _MOST_MTU = 576, 1280, 9216
 
 
@@ -138,6 +140,7 @@ def _subnets(site: Declarations) -> Iterator[SiteProblem]:
                 subnet = subnet_of(network, version)
                 if subnet is not None:
                     found.append((subnet, network, f"cidr_v{version}"))
+                    yield from _too_wide(site, network, subnet)
     yield from _overlaps(site, found)
 
 
@@ -154,6 +157,8 @@ def _subnet(
     subnet: Subnet = interface.network
     if "/" not in cidr or "%" in cidr or subnet.version != version:
         yield say(f"{cidr!r} is no IPv{version} subnet", "write address/length")
+    elif cidr.partition("/")[2] != str(subnet.prefixlen):
+        yield say(f"{cidr!r} has no plain length after the slash", f"write {subnet}")
     elif interface.ip != subnet.network_address:
         yield say(f"{cidr} has host bits set", f"the subnet is {subnet}")
     elif gateway is not None:
@@ -165,6 +170,16 @@ def _subnet(
             router not in subnet or router in edges(subnet)
         ):
             yield door(f"{gateway} is no host of {subnet}", "a gateway is in its subnet")
+
+
+def _too_wide(site: Declarations, network: Network, subnet: Subnet) -> Iterator[SiteProblem]:
+    """Yield a subnet that no DHCP server could serve: it would keep all others from being served anew."""
+    wide = subnet.version == 6 and subnet.prefixlen < _LEAST_LENGTH_V6
+    if wide and network.purpose == "provisioning":
+        yield at(site.files, "networks", network.name, "cidr_v6")(
+            f"{subnet} is wider than /{_LEAST_LENGTH_V6}, which DHCP cannot serve",
+            f"write the /{_LEAST_LENGTH_V6} that machines boot on",
+        )
 
 
 def _overlaps(

@@ -137,7 +137,7 @@ def _pool(
 
 def check_addresses(site: Declarations) -> Iterator[SiteProblem]:
     """Yield the addresses that the files give to a node and that it cannot have."""
-    taken: dict[Address, str] = {}
+    taken = _of_bmcs(site)
     known = site.known("networks")
     for node in site.nodes.values():
         for name, texts in node.addresses.items():
@@ -152,11 +152,21 @@ def check_addresses(site: Declarations) -> Iterator[SiteProblem]:
                 if one is None:
                     yield say(f"{text!r} is no address", "write one such as 10.0.0.10")
                 elif one in taken:
-                    yield say(f"{text} is {taken[one]}'s", "an address is one node's")
+                    yield say(f"{text} is {taken[one]}", "an address is one node's")
                 else:
-                    taken[one] = node.id
+                    taken[one] = f"{node.id}'s"
                     yield from (say(*it) for it in _unfit(network, one))
             yield from _too_many(site, node, name, texts)
+
+
+def _of_bmcs(site: Declarations) -> dict[Address, str]:
+    """Return the addresses that BMCs have, with whose BMC that is; a lab's one address is for many."""
+    return {
+        one: f"{node.id}'s BMC"
+        for node in site.nodes.values()
+        if node.bmc is not None and node.bmc.protocol != "simulated"
+        if (one := address(node.bmc.address)) is not None
+    }
 
 
 def check_bmcs(site: Declarations) -> Iterator[SiteProblem]:
@@ -199,13 +209,17 @@ def _unfit(network: Network | None, one: Address) -> Iterator[tuple[str, str]]:
         return
     if subnet is None or one not in subnet:
         yield f"{one} is not in {subnet or 'a subnet of its family'}", "choose one that is"
-    elif one in edges(subnet) or str(one) in (network.gateway_v4, network.gateway_v6):
+    elif one in edges(subnet) or one in map(address, _routers(network)):
         yield f"{one} is no node's to have", "choose another than the subnet's own and its router"
     else:
         for it in network.ranges:
             span = _sound(it)
             if it.use == "discovery" and span is not None and span.has(one):
                 yield f"{one} is in the discovery range {it.name}", "choose one outside of it"
+
+
+def _routers(network: Network) -> Iterator[str]:
+    return filter(None, (network.gateway_v4, network.gateway_v6))
 
 
 def _too_many(

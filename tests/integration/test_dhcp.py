@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from tests.support.dhcp_lab import (
     DOMAIN,
     LOADERS_6,
     PROGRAMS,
+    PROV,
     DhcpLab,
     mac_of,
     run,
@@ -217,6 +219,36 @@ def test_a_rack_at_once_gets_leases_and_one_more_is_reported(fresh):
     until(lambda: fresh.status()["exhausted"], 20)
     _, printed = fresh.run("doctor", "--json")
     assert any("48 of the 48" in one["seen"] for one in json.loads(printed) if not one["ok"])
+
+
+def test_a_large_ipv6_range_leaves_room_for_everybody():
+    """The number of its addresses would be 0 leases for dnsmasq, of both families."""
+    need(*PROGRAMS, root=True)
+    large = Range(name="six", first="fd77::1:0:0", last="fd77::2:0:0", use="discovery")
+    network = dataclasses.replace(PROV, ranges=(PROV.ranges[0], large))
+    lab = DhcpLab(network)
+    try:
+        lab.start()
+        client, result = lab.begin("c0", tries=3)
+        until(lambda: told(result) or client.poll() is not None, 20)
+        client.kill()
+        client.wait()
+        assert told(result)["ip"].startswith("10.77.0.")
+        assert lab.noted("dhcp_full") == []
+    finally:
+        lab.close()
+
+
+def test_a_network_that_dnsmasq_refuses_keeps_nobody_else_from_being_served(fresh):
+    """It alone is left out, and told."""
+    wide = Network(name="wide", purpose="provisioning", cidr_v6="fd99::/48")
+    with fresh.store.write() as tx:
+        tx.put_places([wide])
+    mac = fresh.add(10)
+    fresh.start()
+    assert fresh.ask(mac)["ip"] == "10.77.0.10"
+    (entry,) = fresh.noted("dhcp_left_out")
+    assert "'wide' is left out of DHCP" in entry.message
 
 
 def test_a_removed_reservation_is_gone_and_leases_survive(fresh):

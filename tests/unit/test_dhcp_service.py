@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,7 @@ from racksalt.dhcp_service import Service, open_server, open_store
 from racksalt.model.errors import DhcpError
 from racksalt.model.node import Address, Nic, Node
 from racksalt.model.place import Network
-from racksalt.network.dhcp import Note, unserved
+from racksalt.network.dhcp import Note, full, unserved
 from racksalt.network.dhcp_notes import MOST_UNSERVED, TOLD_S
 from racksalt.settings import Dhcp, Settings
 from tests.support.databases import *  # noqa: F403  fixtures
@@ -130,6 +132,16 @@ def test_notes_are_journalled_once_a_minute_for_each_key(rig):
     assert (entry.kind, entry.source, entry.detail["network"]) == ("noted", "dhcp", "prov")
     shown = record(entry, {}, audit=True)
     assert (shown.node_id, shown.node, shown.message) == ("", None, "no free address")
+
+
+def test_the_doctor_is_told_who_got_no_address(rig):
+    """For want of a free one in the network, or of room for one more lease."""
+    rig.server.notes = [Note("prov/4", "dhcp_exhausted", "no free address", {}), full(7, "02:00")]
+    rig.step()
+    found = json.loads((Path(rig.service._settings.dhcp.folder) / "status.json").read_text())
+    told = {it["event"]: it["message"] for it in found["exhausted"].values()}
+    assert set(told) == {"dhcp_exhausted", "dhcp_full"}
+    assert "keeps 7" in told["dhcp_full"]
 
 
 def test_one_machine_that_asks_in_many_names_does_not_fill_the_journal(rig):

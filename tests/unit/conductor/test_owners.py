@@ -62,6 +62,18 @@ def test_a_renamed_node_does_not_get_the_bmc_of_the_machine_in_use(store, state,
     assert told in store.history("web1")[0].message
 
 
+@pytest.mark.parametrize(
+    ("address", "other"), [("fd00::1", "FD00:0:0::1"), ("bmc1.example.net", "BMC1.example.net.")]
+)
+def test_another_spelling_does_not_get_the_bmc_of_the_machine_in_use(store, address, other):
+    """One address has many."""
+    declare(store, a_site(declared(address=address)), NOW)
+    in_state(store, "n1", "ready")
+    changes = declare(store, a_site(declared("n8", other)), NOW)
+    assert "is the BMC of n1" in changes["nodes"]["n8"]["bmc_refused"]
+    assert (bmc_of(store, "n8"), bmc_of(store, "n1")) == (None, address)
+
+
 def test_a_known_node_keeps_its_own_bmc_where_the_new_one_is_anothers(store):
     """A slip of the pen in an address costs nobody a BMC."""
     declare(store, a_site(declared(), declared("n2", "10.0.0.2", macs=())), NOW)

@@ -13,6 +13,7 @@ from racksalt.network.dhcp import (
     Planner,
     discovery,
     exhausted,
+    full,
     leases_in,
     network_at,
     size_of,
@@ -97,6 +98,8 @@ def test_a_router_that_advertises_itself_by_its_link_local_address_is_sound():
         {"name": "prov,set:x"},
         {"domain": "example.net\nno-daemon"},
         {"cidr_v4": "10.0.0.0/24,1.2.3.4"},
+        {"cidr_v4": "fd00::/64"},
+        {"cidr_v6": "fe80::%x\nport=0/64"},
         {"gateway_v4": "10.9.0.1"},
         {"gateway_v6": "fe80::1%eth0\nport=0"},
         {"ranges": (Range(name="d", first="10.1.0.1", last="10.1.0.2", use="discovery"),)},
@@ -108,6 +111,22 @@ def test_an_unsound_network_is_left_out_and_told(fields):
     found = wanted([Network(**{**base, **fields})], [])
     assert found.networks == ()
     assert "is left out" in found.problems[0]
+
+
+def test_an_ipv6_network_too_wide_for_a_server_is_left_out_of_dhcp_alone():
+    """It would be refused, and with it every change for all networks; its names stay."""
+    wide = replace(NET, name="wide", cidr_v4="10.1.0.0/24", cidr_v6="fd00:1::/48", ranges=())
+    held = GOOD._replace(network="wide", address="10.1.0.20")
+    found = wanted([NET, wide], [held])
+    assert found.served() == {"prov"}
+    assert found.problems == (
+        "network 'wide' is left out of DHCP: fd00:1::/48 is wider than /64, the widest that dnsmasq serves",
+    )
+    assert found.zones == (NET, wide)
+    assert [it.address for it in found.hosts["n1"].held] == ["10.1.0.20"]
+    storage = replace(wide, purpose="storage")
+    assert wanted([NET, storage], []).problems == ()
+    assert wanted([NET, storage], [], ["prov", "wide"]).served() == {"prov"}
 
 
 def test_provisioning_networks_are_served_unless_others_are_named():
@@ -142,6 +161,7 @@ def test_exhaustion_names_network_and_figures():
     assert "4 of the 4" in note.message
     assert "no discovery range" in exhausted(NET, 6, [], 0, MAC).message
     assert unserved("10.9.0.1").key != unserved("10.8.0.1").key
+    assert "keeps 7" in full(7, MAC).message
 
 
 def test_a_planner_looks_anew_only_at_nodes_that_changed():

@@ -152,3 +152,11 @@ def test_room_for_leases_grows_in_steps():
     lines = _lines(_network(cidr_v4="10.0.0.0/16", ranges=(big,)))
     assert "dhcp-lease-max=2048" in lines
     assert "dhcp-lease-max=1024" in _lines(_network())
+
+
+@pytest.mark.parametrize("last", ["fd00::2:0:0", "fd00::ffff:ffff:ffff:ffff"])
+def test_room_for_leases_stays_a_number_that_dnsmasq_can_read(last):
+    """It reads 32 bits: of a larger IPv6 range it would take 0, no room for anybody, IPv4 included."""
+    big = Range(name="d", first="fd00::1:0:0", last=last, use="discovery")
+    lines = _lines(_network(cidr_v6="fd00::/64", ranges=(big,)))
+    assert "dhcp-lease-max=1048576" in lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -47,6 +48,12 @@ def test_a_networks_number_stays_with_its_name():
     assert subnet_ids([FAR, NET])["prov"] == alone
     assert len(set(subnet_ids([FAR, NET]).values())) == 2
     assert 0 < alone < 2**31
+
+
+def test_a_subnet_is_written_with_its_length():
+    """With a mask, Kea would refuse its whole configuration."""
+    (subnet,) = _config(4, replace(NET, cidr_v4="10.0.0.0/255.255.255.0"))["subnet4"]
+    assert subnet["subnet"] == "10.0.0.0/24"
 
 
 def test_strangers_get_the_pool_for_minutes_and_nodes_do_not():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from racksalt.model.place import Range
 from racksalt.network.leases import KEPT, LogReader, read_leases, server_duid, stale
 
@@ -75,12 +77,29 @@ def test_a_request_from_nowhere_is_told():
     assert (found.kind, found.via) == ("unserved", "10.99.0.1")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "5 DHCPNAK(s0) 10.77.0.146 52:54:00:ff:00:01 no leases left",
+        "DHCPNAK(s0) 10.77.0.146 52:54:00:ff:00:01 no leases left",
+        "5 NOANSWER(s0) 10.77.0.146 52:54:00:ff:00:01 no leases left",
+        "5 BOOTP(s0) 52:54:00:ff:00:01 no leases left",
+    ],
+)
+def test_a_server_that_keeps_as_many_leases_as_it_can_is_told(line):
+    """It offers an address, and refuses it when it is asked for."""
+    (found,) = _read("5 DHCPOFFER(s0) 10.77.0.146 52:54:00:ff:00:01", line)
+    assert (found.kind, found.client, found.via) == ("full", "52:54:00:ff:00:01", "s0")
+
+
 def test_nothing_else_is_a_refusal():
     """Leases, options, strange lines; and what a client writes cannot pass for a line of dnsmasq's own."""
     assert not _read(
         "5 DHCPACK(s0) 10.77.0.10 52:54:00:00:00:02 n1",
         "5 client provides name: DHCPDISCOVER(s0) 52:54:00:00:01:05 no address available",
         "5 vendor class: no address range available for DHCP request via x",
+        "5 vendor class: DHCPNAK(s0) 10.77.0.146 52:54:00:ff:00:01 no leases left",
+        "5 DHCPNAK(s0) 10.77.0.146 52:54:00:ff:00:01 wrong address",
     )
     assert LogReader().read("DHCPDISCOVER(s0) 52:54:00:00:01:05 no address available") is None
 

@@ -53,11 +53,13 @@ CASES: list[tuple[str, Any, str, str]] = [
     ("nodes:n2:serial", "S1", "nodes:n2:serial", "is n1's"),
     ("nodes:n2:bmc:address", "10.9.0.1", "nodes:n2:bmc", "port 623 is n1's"),
     ("nodes:n2:bmc:address", "10.9.0.1/24", "nodes:n2:bmc:address", "no IP address"),
+    ("nodes:n2:bmc:address", "10.9.0.2566", "nodes:n2:bmc:address", "no IP address or host name"),
     ("nodes:n2:bmc:port", 70000, "nodes:n2:bmc:port", "65535"),
     ("nodes:n2:bmc:secret", "hunter2", "nodes:n2:bmc:secret", "does not name a secret"),
     ("nodes:N3", {"rack": "r1"}, "nodes:N3", "no legal minion id"),
     ("nodes:../n3", {"rack": "r1"}, "nodes:../n3", "no legal minion id"),
     ("nodes:*", {"rack": "r1"}, "nodes:*", "no legal minion id"),
+    ("nodes:1.10", {"rack": "r1"}, "nodes:1.10", "a number or a truth value"),
     ("racks:a/b", {"zone": "z1"}, "racks:a/b", "no legal name"),
     ("networks:b:zone", "z1", "networks:b:vlan", "5 is a's"),
     ("networks:b:vlan", 4095, "networks:b:vlan", "4094"),
@@ -65,6 +67,9 @@ CASES: list[tuple[str, Any, str, str]] = [
     ("networks:b:cidr_v4", "10.2.0.1/24", "networks:b:cidr_v4", "host bits"),
     ("networks:b:cidr_v4", "10.2.0.0", "networks:b:cidr_v4", "no IPv4 subnet"),
     ("networks:b:cidr_v4", "fd02::/64", "networks:b:cidr_v4", "no IPv4 subnet"),
+    ("networks:b:cidr_v4", "10.2.0.0/255.255.255.0", "networks:b:cidr_v4", "no plain length"),
+    ("networks:b:cidr_v4", "10.2.0.0/0.0.0.255", "networks:b:cidr_v4", "no plain length"),
+    ("networks:b:cidr_v4", "10.2.0.0/024", "networks:b:cidr_v4", "no plain length"),
     ("networks:b:cidr_v4", "ten", "networks:b:cidr_v4", "is no subnet"),
     ("networks:b:cidr_v6", "fd01::/80", "networks:b:cidr_v6", "overlaps"),
     ("networks:a:gateway_v4", "10.2.0.1", "networks:a:gateway_v4", "no host of 10.1.0.0/24"),
@@ -111,6 +116,17 @@ def test_every_subnet_within_a_wide_one_is_found():
     site = changed("networks:wide", {"cidr_v4": "10.0.0.0/8"})
     keys = {it.key for it in declare({"site/a.yaml": site})[1]}
     assert keys == {"networks:a:cidr_v4", "networks:b:cidr_v4"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("fd09::1", "FD09:0:0::1"), ("bmc1.example.net", "BMC1.example.net.")]
+)
+def test_one_bmc_in_two_spellings_is_one(one, other):
+    """Two nodes with it are one machine: a command to either cuts the power of both."""
+    site = changed("nodes:n1:bmc:address", one)
+    site["nodes"]["n2"]["bmc"]["address"] = other
+    (problem,) = declare({"site/a.yaml": site})[1]
+    assert (problem.key, problem.message) == ("nodes:n2:bmc", f"{other} port 623 is n1's BMC")
 
 
 @pytest.mark.parametrize("text", ["02:AB:00:00:00:01", "02-ab-00-00-00-01", "02ab.0000.0001"])

@@ -57,6 +57,7 @@ CASES: list[tuple[str, Any, str, str]] = [
     ("networks:p2:bridge", "br0", "networks:p2:bridge", "no conduit"),
     ("networks:store:vlan", 10, "networks:store:vlan", "10 is p1's"),
     ("networks:store:conduit", "slow", "networks:store:conduit", "no conduit 'slow'"),
+    ("networks:p2:cidr_v6", "fd02::/48", "networks:p2:cidr_v6", "wider than /64"),
     (f"{P1}:gateway_v4", "10.9.0.1", f"{P1}:gateway_v4", "no host of 10.1.0.0/24"),
     (f"{P1}:gateway_v4", "10.1.0.30", f"{RANGES}:nodes", "the router of"),
     (f"{RANGES}:nodes:last", "10.1.0.255", f"{RANGES}:nodes", "the broadcast address"),
@@ -178,6 +179,31 @@ def test_no_address_carries_more_than_an_address(text):
     family = "v6" if ":" in text else "v4"
     problems = declare({"site/a.yaml": changed((f"{P1}:gateway_{family}", text))})[1]
     assert [it.key for it in problems] == [f"{P1}:gateway_{family}"]
+
+
+def test_a_node_does_not_get_the_address_of_another_ones_bmc():
+    """Nor of its own; the one address of a lab's BMCs is nobody's."""
+    bmc = {"address": "fd01:0::200", "username": "u", "secret": "file:lab"}
+    site = changed(("nodes:n2:bmc", bmc), ("nodes:n1:addresses", {"p1": "fd01::200"}))
+    (problem,) = declare({"site/a.yaml": site})[1]
+    assert problem.key == "nodes:n1:addresses:p1"
+    assert problem.message == "fd01::200 is n2's BMC"
+    bmc["protocol"] = "simulated"
+    assert declare({"site/a.yaml": site})[1] == []
+
+
+def test_a_node_does_not_get_its_router_in_another_spelling():
+    """Addresses are compared, not texts."""
+    site = changed((f"{P1}:gateway_v6", "fd01:0::fff"), ("nodes:n1:addresses", {"p1": "fd01::fff"}))
+    (problem,) = declare({"site/a.yaml": site})[1]
+    assert problem.key == "nodes:n1:addresses:p1"
+    assert "no node's to have" in problem.message
+
+
+def test_only_a_network_to_boot_on_has_to_be_narrow():
+    """Nobody serves DHCP elsewhere."""
+    site = changed(("networks:store:cidr_v6", "fd02::/48"), ("networks:p2:cidr_v6", "fd03::/64"))
+    assert declare({"site/a.yaml": site})[1] == []
 
 
 def test_a_discovery_pool_serves_the_largest_rack_at_once():
