@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import yaml
 
+from racksalt.adapters.site_settings import unknown
 from racksalt.adapters.site_stages import unsound
 from racksalt.model.errors import InvalidInputError
 from racksalt.site.declare import declare
@@ -126,8 +127,10 @@ class SiteFolder:
         self._clock = clock
         self._lock = threading.RLock()
         self._kept: dict[str, _Kept] = {}
+        self._site_files: set[str] = set()
         self._declared: Declarations | None = None
-        self._documents: dict[str, Any] = {}
+        self._judged: dict[str, Any] | None = None
+        self._meant = Declarations()
         self._broken: list[SiteProblem] = []
         self._senseless: list[SiteProblem] = []
         if not self.path.is_dir():
@@ -147,18 +150,23 @@ class SiteFolder:
             return self._declared or Declarations()
 
     def _refresh(self) -> None:
-        """Take in the files under ``site/`` that changed."""
-        kept = [(file, self._read(file, _document_of)) for file in self._site_files()]
+        """Take in the files under ``site/`` that changed, once all of them are free of errors."""
+        files = self._files(DECLARATIONS, _SITE_SUFFIX)
+        self._forget(self._site_files.difference(files))
+        self._site_files = set(files)
+        kept = [(file, self._read(file, _document_of)) for file in files]
         documents = {file: it.value for file, it in kept if it and it.value is not None}
         self._broken = [problem for _, it in kept if it for problem in it.problems]
-        if self._declared is None or not _are_the_same(documents, self._documents):
-            self._documents = documents
-            declared, self._senseless = declare(documents)
-            if not errors([*self._broken, *self._senseless]):
-                self._declared = declared
+        if self._judged is None or not _are_the_same(documents, self._judged):
+            self._judged = documents
+            self._meant, self._senseless = declare(documents)
+        # A file that is mended or gone need not change what the others say.
+        if not errors([*self._broken, *self._senseless]):
+            self._declared = self._meant
 
-    def _site_files(self) -> list[str]:
-        return self._files(DECLARATIONS, _SITE_SUFFIX)
+    def _forget(self, gone: Iterable[str]) -> None:
+        for file in gone:
+            self._kept.pop(file, None)
 
     def layers(self, place: Place) -> tuple[Layer, ...]:
         """Return the layers of one node, lowest first; only their files are looked at.
@@ -185,6 +193,8 @@ class SiteFolder:
         """Return the errors of the files that were read so far, as they were when last looked at."""
         with self._lock:
             self._refresh()
+            faulty = [file for file, it in self._kept.items() if it.problems]
+            self._forget(file for file in faulty if not (self.path / file).exists())
             kept = [it for file in self._kept.values() for it in file.problems]
             return errors([*kept, *self._senseless])
 
@@ -198,7 +208,8 @@ class SiteFolder:
             problems += [problem for it in kept for problem in it.problems]
             layers = [it.value for it in kept if it.value is not None]
             problems += check_together(it for it in layers if it.origin.layer == "global")
-            problems += check_owners(files, self._declared or Declarations())
+            declared = self._declared or Declarations()
+            problems += [*check_owners(files, declared), *unknown(layers, declared)]
             problems += self._strays()
             return problems
 

@@ -84,8 +84,12 @@ class HardwareOperations:
         """Return each component's version, what the baseline wants, and ``ok``, ``old``, ``unknown`` or ``free``.
 
         Versions are the BMC's own where it tells them, else those of the last inventory.
+
+        Raises InvalidInputError if the baseline has a version that is no text.
         """
-        have, wanted = self._versions(node), self._setting(node, FIRMWARE, "baseline")
+        wanted = self._setting(node, FIRMWARE, "baseline")
+        _refuse_numbers(node, {f"baseline:{name}": version for name, version in wanted.items()})
+        have = self._versions(node)
         names = sorted({*have, *wanted}, key=_order)
         return [_row(name, have.get(name), wanted.get(name)) for name in names]
 
@@ -95,6 +99,8 @@ class HardwareOperations:
         ``refused`` names what cannot be updated and why; the hash is what ``update_firmware`` wants to see.
         """
         images = self._setting(node, FIRMWARE, "images")
+        told = {name: one["version"] for name, one in images.items() if _is_versioned(one)}
+        _refuse_numbers(node, {f"images:{name}:version": version for name, version in told.items()})
         steps: list[dict[str, Any]] = []
         refused = []
         for row in self.firmware(node):
@@ -109,7 +115,7 @@ class HardwareOperations:
                 {
                     "component": row["component"],
                     "from": row["version"],
-                    "to": str(image["version"]),
+                    "to": image["version"],
                     "url": str(image["url"]),
                     "sha256": str(image["sha256"]).lower(),
                     "reboot": bool(image.get("reboot", row["component"] != "bmc")),
@@ -301,16 +307,25 @@ def _order(name: str) -> tuple[int, str]:
     return ORDER.index(name) if name in ORDER else len(ORDER), name
 
 
-def _row(name: str, have: str | None, wanted: Any) -> dict[str, Any]:
+def _refuse_numbers(node: str, versions: Mapping[str, Any]) -> None:
+    """Refuse what YAML has read as a number: without quotes 1.10 is 1.1, which is another version."""
+    for key, version in versions.items():
+        if not isinstance(version, str):
+            raise InvalidInputError(
+                f"{FIRMWARE}:{key} of {node}: {version} is no text",
+                "put it in quotes: without them 1.10 is 1.1",
+            )
+
+
+def _is_versioned(image: Any) -> bool:
+    return isinstance(image, Mapping) and image.get("version") is not None
+
+
+def _row(name: str, have: str | None, wanted: str | None) -> dict[str, Any]:
     verdict = "free"
     if wanted is not None:
-        verdict = "unknown" if have is None else "old" if newer(str(wanted), have) else "ok"
-    return {
-        "component": name,
-        "version": have,
-        "wanted": None if wanted is None else str(wanted),
-        "verdict": verdict,
-    }
+        verdict = "unknown" if have is None else "old" if newer(wanted, have) else "ok"
+    return {"component": name, "version": have, "wanted": wanted, "verdict": verdict}
 
 
 def _unfit(row: Mapping[str, Any], image: Any) -> str:
@@ -322,7 +337,7 @@ def _unfit(row: Mapping[str, Any], image: Any) -> str:
         return f"its image has no {', '.join(missing)}"
     if not re.fullmatch(r"[0-9a-fA-F]{64}", str(image["sha256"])):
         return "its image's sha256 is not 64 hexadecimal digits"
-    if newer(str(row["wanted"]), str(image["version"])):
+    if newer(row["wanted"], image["version"]):
         return f"its image is {image['version']}, older than the baseline {row['wanted']}"
     return ""
 

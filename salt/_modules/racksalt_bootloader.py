@@ -68,6 +68,7 @@ def install(root, settings=None):
 
         salt 'r1n1' racksalt_bootloader.install /run/racksalt/target
     """
+    __salt__["racksalt_disk.check_may_write"]()
     made, asked = __salt__["racksalt_partition.made"](), _asked(settings or {})
     kernels = _kernels(pathlib.Path(root))
     _arrays(root)

@@ -36,7 +36,7 @@ def run(
     self_test_s=600,
     require_self_test=False,
     network_mib=256,
-    **_,
+    **more,
 ):
     """
     Load processor, memory, disks and network one after the other; returns ``{part: result}``.
@@ -62,6 +62,7 @@ def run(
 
         salt 'r1n1' racksalt_burn.run cpu_s=3600 disk_s=600
     """
+    _refuse_unknown(more)
     disks = __salt__["racksalt_drive.disks"]()
     results = {"cpu": cpu(cpu_s), "memory": memory(memory_mib, memory_s or cpu_s)}
     results.update(read(disks, disk_s or cpu_s))
@@ -199,6 +200,12 @@ def network(mib=256):
     speed = round(length / _MIB / max(time.monotonic() - started, 1e-6), 1)
     errors = _link_errors() - before
     return {"ok": not errors, "measures": {"read_mib_s": speed, "link_errors": errors}}
+
+
+def _refuse_unknown(more):
+    """What is for virtual machines is let pass, and so is what Salt itself adds to a call."""
+    own = {key: value for key, value in more.items() if not key.startswith("__")}
+    __salt__["racksalt_settings.checked"]("burn_in", own)
 
 
 def _stress(load, seconds, measure):

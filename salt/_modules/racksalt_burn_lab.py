@@ -23,7 +23,7 @@ def __virtual__():
     return False, "this is a real machine"
 
 
-def run(cpu_s=60, memory_mib=256, disk_mib=64, **_):
+def run(cpu_s=60, memory_mib=256, disk_mib=64, **more):
     """
     Load processor, memory and disk; returns ``{part: {"ok", "measures", …}}``. What only a real
     machine has (self-tests of disks, cables) is not asked.
@@ -34,6 +34,8 @@ def run(cpu_s=60, memory_mib=256, disk_mib=64, **_):
 
         salt 'r1n1' racksalt_burn.run cpu_s=60
     """
+    own = {key: value for key, value in more.items() if not key.startswith("__")}
+    __salt__["racksalt_settings.checked"]("burn_in", own)
     try:
         disk = folder(__salt__["racksalt_disk.target"](), disk_mib)
     except (CommandExecutionError, OSError) as error:

@@ -38,6 +38,7 @@ def plan(_settings=None):
 
         salt 'r1n1' racksalt_configure.plan
     """
+    settings = _settings_of()
     try:
         root = __salt__["racksalt_target.mount"](read_only=True)
         done = __salt__["racksalt_boot.enrolled"](root)
@@ -47,7 +48,7 @@ def plan(_settings=None):
         comment = "this installation completed the system already"
         return {"done": True, "comment": comment, "changes": {}}
     comment = "would install the bootloader and make the image this node's own system"
-    return {"done": False, "comment": comment, "changes": _told(_settings_of())}
+    return {"done": False, "comment": comment, "changes": _told(settings)}
 
 
 def carry_out(_settings=None):
@@ -60,6 +61,7 @@ def carry_out(_settings=None):
 
         salt 'r1n1' racksalt_configure.carry_out
     """
+    __salt__["racksalt_disk.check_may_write"]()
     settings = _settings_of()
     _sense(settings)
     try:
@@ -75,10 +77,8 @@ def carry_out(_settings=None):
 
 
 def _settings_of():
-    found = __salt__["pillar.get"]("racksalt:stages:configure", {}, unmask=True) or {}
-    if not isinstance(found, dict):
-        raise CommandExecutionError("racksalt:stages:configure must be a map")
-    return found
+    found = __salt__["pillar.get"]("racksalt:stages:configure", {}, unmask=True)
+    return __salt__["racksalt_settings.checked"]("configure", found)
 
 
 def _told(settings):
@@ -160,7 +160,8 @@ def _name(root, settings):
     own = [a for one in networks if one.get("addresses") for a in one["addresses"]]
     names = fqdn if fqdn == short else f"{fqdn} {short}"
     lines = [f"{address} {names}\n" for address in own or ["127.0.1.1"]]
-    lines += [f"{address} {name}\n" for address, name in (settings.get("hosts") or {}).items()]
+    more = (settings.get("hosts") or {}).items()
+    lines += [f"{address} {' '.join(names)}\n" for address, names in more]
     _put(root, "etc/hostname", f"{short}\n")
     _put(root, "etc/hosts", _HOSTS + "".join(lines))
     return fqdn

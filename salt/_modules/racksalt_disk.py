@@ -1,9 +1,9 @@
 """
 The disks of a real machine: what they are, which of them racksalt may write to, and why not the others.
 
-Every function that writes goes through ``allowed`` or ``chosen``. A disk is refused when it is none of the
-node's own (``racksalt_block``), in use, or outside the plan: the disks that the store has in this node's
-inventory (pillar ``racksalt:disks``).
+Every function that writes calls ``check_may_write`` first, and takes its disks from ``allowed`` or ``chosen``. A
+disk is refused when it is none of the node's own (``racksalt_block``), in use, or outside the plan: the disks
+that the store has in this node's inventory (pillar ``racksalt:disks``).
 Nothing at all is written on a system that racksalt did not boot for it. ``racksalt: {only_devices: [...]}`` in
 the minion's configuration narrows all of this to the named devices and stands for plan and boot, for tests.
 
@@ -20,9 +20,7 @@ from salt.exceptions import CommandExecutionError
 
 _BOOTED = re.compile(r"(?:^|\s)racksalt\.environment=(live|installer)(?:\s|$)")
 _NAMESPACE = uuid.UUID("a5b0a1de-2ad5-5c3e-9e07-6e7a3c1b7f10")
-_MATCHES = ("serial", "wwn", "model", "name", "min_gb", "max_gb", "rotational", "transport")
-_NO_TEXTS = ("min_gb", "max_gb", "rotational")
-_SETTINGS = ("disks", "raid", "root_gb", "filesystem", "partitions")
+_OUTSIDE = "is outside the plan:"
 _STAGES = {
     "partition": "racksalt_partition",
     "image": "racksalt_target",
@@ -53,7 +51,7 @@ def plan(stage, settings=None):
 
         salt 'r1n1' racksalt_disk.plan partition '{disks: {count: 1}}'
     """
-    return __salt__[f"{_STAGES[stage]}.plan"](settings or {})
+    return __salt__[f"{_STAGES[stage]}.plan"]({} if settings is None else settings)
 
 
 def carry_out(stage, settings=None):
@@ -66,8 +64,7 @@ def carry_out(stage, settings=None):
 
         salt 'r1n1' racksalt_disk.carry_out partition '{disks: {count: 1}}'
     """
-    _booted_for_it()
-    return __salt__[f"{_STAGES[stage]}.carry_out"](settings or {})
+    return __salt__[f"{_STAGES[stage]}.carry_out"]({} if settings is None else settings)
 
 
 def disks():
@@ -89,6 +86,26 @@ def disks():
     return found
 
 
+def check_may_write(names=()):
+    """
+    Raise an error unless racksalt booted this system to write to disks, and may write to each of these.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'r1n1' racksalt_disk.check_may_write '[sda]'
+    """
+    if _only() is None and not _BOOTED.search(pathlib.Path("/proc/cmdline").read_text()):
+        message = "racksalt did not boot this system to install or erase it; nothing was changed"
+        raise CommandExecutionError(message)
+    found = {disk["name"]: disk for disk in disks()} if names else {}
+    none = {"serial": None, "refused": "is no disk of this machine"}
+    bad = [one for name in names if (one := found.get(name) or {"name": name, **none})["refused"]]
+    if bad:
+        raise CommandExecutionError(f"nothing was changed: {_told(bad)}")
+
+
 def allowed(wanted="all"):
     """
     Return the disks to erase: ``all`` of the plan, the ``system`` disks, or those with these serial
@@ -102,7 +119,9 @@ def allowed(wanted="all"):
     """
     found = [disk for disk in disks() if not disk["away"]]
     if wanted == "system":
-        return chosen(__salt__["pillar.get"]("racksalt:stages:partition", {}, unmask=True))
+        system = chosen(__salt__["pillar.get"]("racksalt:stages:partition", {}, unmask=True))
+        __salt__["racksalt_partition.no_second_system"](system)
+        return system
     if not wanted:
         message = "nothing was erased: no disk is asked for; say all, system or serial numbers"
         raise CommandExecutionError(message)
@@ -118,7 +137,8 @@ def allowed(wanted="all"):
 def chosen(settings=None):
     """
     Return the system disks for these settings of the stage ``partition``: those that match, the
-    smallest first. Raises an error that says of each other disk why it is refused.
+    smallest first. Raises an error that says of each other disk why it is refused, and one where a disk
+    that may be the one meant is missing or write-protected: another is not taken instead.
 
     settings
         ``{"disks": {"count": 1, "match": {…}}, "raid": "none", "root_gb": 40}``
@@ -134,6 +154,7 @@ def chosen(settings=None):
     wanted = settings.get("disks") or {}
     count, match = _count(settings), wanted.get("match") or {}
     found = _judged(match, settings)
+    _all_there(found, match)
     fit = [disk for disk in found if not disk["refused"]]
     if len(fit) < count:
         told = _told([disk for disk in found if disk["refused"]]) or "there is no disk"
@@ -185,12 +206,6 @@ def mark(what):
     return str(uuid.uuid5(_NAMESPACE, f"{installation()} {what}"))
 
 
-def _booted_for_it():
-    if _only() is None and not _BOOTED.search(pathlib.Path("/proc/cmdline").read_text()):
-        message = "racksalt did not boot this system to install or erase it; nothing was changed"
-        raise CommandExecutionError(message)
-
-
 def _only():
     only = (__opts__.get("racksalt") or {}).get("only_devices")
     return None if only is None else {str(name) for name in only}
@@ -234,7 +249,22 @@ def _lacking(found):
     """Return what the plan has and the machine has not: it was not erased, wherever it is."""
     lacks = [one for one in _planned() or () if not any(_is_same(disk, one) for disk in found)]
     why = "is in the plan and not in the machine: commission it again if that is right"
-    return [{"name": one.get("name"), "serial": one.get("serial"), "refused": why} for one in lacks]
+    return [{**dict.fromkeys(("name", "serial", "wwn")), **one, "refused": why} for one in lacks]
+
+
+def _all_there(found, match):
+    """A disk that the settings do not exclude by its serial number or WWN may be the one that they mean."""
+    there, plan = [disk for disk in found if not disk["away"]], _planned() or ()
+    stuck = [d for d in there if d["read_only"] and any(_is_same(d, one) for one in plan)]
+    bad = []
+    for disk in [*_lacking(there), *stuck]:
+        known = [key for key in ("serial", "wwn") if key in match and disk[key]]
+        if all(_fits(key, match[key], disk) for key in known):
+            bad.append(disk)
+    if bad:
+        told = f"the system disk may be one that cannot be had; nothing was changed: {_told(bad)}"
+        hint = "racksalt:stages:partition:disks:match can name the system disks by serial or wwn"
+        raise CommandExecutionError(f"{told}; {hint}")
 
 
 def _refusal(disk, used, planned, only):
@@ -248,9 +278,10 @@ def _refusal(disk, used, planned, only):
     mapped = [name for name in disk["holders"] if not name.startswith("md")]
     if mapped:
         return f"is in use by {', '.join(mapped)}"
-    needs_plan = only is None or planned is not None
-    if needs_plan and not any(_is_same(disk, one) for one in planned or ()):
-        return "is outside the plan: it is not in the inventory that racksalt has of this node"
+    if planned is None:
+        return None if only is not None else f"{_OUTSIDE} racksalt has none while a node is at rest"
+    if not any(_is_same(disk, one) for one in planned):
+        return f"{_OUTSIDE} it is not in the inventory that racksalt has of this node"
     return None
 
 
@@ -269,7 +300,8 @@ def _plain(text):
 
 
 def _named(found, wanted):
-    names = {_plain(name) for name in __salt__["racksalt_drive.texts"]("disks", wanted)}
+    asked = __salt__["racksalt_settings.checked"]("erase", {"disks": wanted})["disks"]
+    names = {_plain(name) for name in ([asked] if isinstance(asked, str) else asked)}
     missing = names - {_plain(disk[key]) for disk in found for key in ("serial", "wwn")}
     if missing:
         message = f"nothing was erased: no disk has the serial or WWN {', '.join(sorted(missing))}"
@@ -286,23 +318,7 @@ def _raid(settings):
 
 
 def _sense(settings):
-    wanted = settings.get("disks") or {}
-    for key, given, known in (
-        ("", settings, _SETTINGS),
-        (":disks", wanted, ("count", "match")),
-        (":disks:match", wanted.get("match") or {}, _MATCHES),
-    ):
-        unknown = sorted(set(given) - set(known))
-        if unknown:
-            told = f"no key {', '.join(unknown)}; use {', '.join(known)}"
-            raise CommandExecutionError(f"racksalt:stages:partition{key}: {told}")
-    for key, asked in (wanted.get("match") or {}).items():
-        if key not in _NO_TEXTS:
-            __salt__["racksalt_drive.texts"](f"racksalt:stages:partition:disks:match:{key}", asked)
-    _shape(settings)
-
-
-def _shape(settings):
+    __salt__["racksalt_settings.checked"]("partition", settings)
     pair = _raid(settings), _count(settings)
     if pair not in (("none", 1), ("raid1", 2)):
         told = f"raid {pair[0]!r} on {pair[1]} disks cannot be built; use none on 1 or raid1 on 2"
@@ -314,7 +330,7 @@ def _shape(settings):
 
 def _judged(match, settings):
     """Return all disks, the smallest first, each with why it is no system disk for these settings."""
-    bodies, found = {}, sorted(disks(), key=lambda disk: (disk["bytes"], disk["name"]))
+    bodies, found = {}, sorted(disks(), key=_place)
     for disk in found:
         disk["refused"] = _unfit(disk, match, settings)
         first = bodies.get(disk["body"])
@@ -323,6 +339,11 @@ def _judged(match, settings):
         if not disk["refused"]:
             bodies.setdefault(disk["body"], disk["name"])
     return found
+
+
+def _place(disk):
+    """Kernel names change from boot to boot: among disks of one size, they decide where nothing else does."""
+    return disk["bytes"], *(disk[key] or "" for key in ("serial", "wwn", "name"))
 
 
 def _unfit(disk, match, settings):

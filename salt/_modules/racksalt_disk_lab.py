@@ -40,7 +40,7 @@ def plan(stage, settings=None):
 
         salt 'r1n1' racksalt_disk.plan erase
     """
-    return _PLANS[stage](settings or {})
+    return _PLANS[stage](_checked(stage, settings))
 
 
 def carry_out(stage, settings=None):
@@ -53,7 +53,21 @@ def carry_out(stage, settings=None):
 
         salt 'r1n1' racksalt_disk.carry_out erase
     """
-    return _DEEDS[stage](settings or {})
+    return _DEEDS[stage](_checked(stage, settings))
+
+
+def check_may_write(names=()):
+    """
+    Raise an error: this machine's disk is a folder, and no device of the computer below it is written to.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'r1n1' racksalt_disk.check_may_write
+    """
+    message = f"this machine's disk is a folder; nothing was written to {names or 'any device'}"
+    raise CommandExecutionError(message)
 
 
 def target():
@@ -201,6 +215,12 @@ def content():
         salt 'r1n1' racksalt_disk.content
     """
     return sum(not path.is_dir() for path in pathlib.Path(target()).rglob("*"))
+
+
+def _checked(stage, settings):
+    if stage == "configure":
+        settings = __salt__["pillar.get"]("racksalt:stages:configure", {}, unmask=True)
+    return __salt__["racksalt_settings.checked"](stage, settings)
 
 
 def _partition_plan(settings):

@@ -6,8 +6,6 @@ Nothing is written; ``racksalt_disk`` does that.
 import json
 import pathlib
 
-from salt.exceptions import CommandExecutionError
-
 _OURS = "racksalt-"
 _NO_DATA = ("linux_raid_member",)  # what the array itself holds is looked at instead
 
@@ -43,29 +41,6 @@ def answer(told):
         salt 'r1n1' racksalt_drive.answer "$(smartctl --json -i -H /dev/sda)"
     """
     return _answer(told)
-
-
-def texts(where, asked):
-    """
-    Return the names, serial numbers or WWNs that a plan asks for as a list, one alone too. Raises an
-    error for whatever is no text: a serial number or WWN that is written without quotes is a number to
-    YAML, and need not look as the disk has it any more.
-
-    where
-        the key that they stand at, for the error
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt 'r1n1' racksalt_drive.texts disks '["0x5000c500a1b2c3d4", SER-2]'
-    """
-    found = list(asked) if isinstance(asked, (list, tuple)) else [asked]
-    for one in found:
-        if not isinstance(one, str):
-            told = f"{one} ({one:#x})" if type(one) is int else repr(one)
-            raise CommandExecutionError(f"{where}: {told} is no text; put it in quotes")
-    return found
 
 
 def foreign():

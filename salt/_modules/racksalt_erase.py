@@ -48,6 +48,7 @@ def plan(settings):
 
         salt 'r1n1' racksalt_erase.plan '{disks: all}'
     """
+    settings = __salt__["racksalt_settings.checked"]("erase", settings)
     disks = __salt__["racksalt_disk.allowed"](settings.get("disks", "all"))
     kept = _kept(disks)
     if kept:
@@ -68,6 +69,8 @@ def carry_out(settings):
 
         salt 'r1n1' racksalt_erase.carry_out '{disks: all}'
     """
+    __salt__["racksalt_disk.check_may_write"]()
+    settings = __salt__["racksalt_settings.checked"]("erase", settings)
     disks = __salt__["racksalt_disk.allowed"](settings.get("disks", "all"))
     __salt__["racksalt_partition.clear"](disks)
     begun, done = time.time(), _all(disks, settings.get("verify") or {})

@@ -89,6 +89,7 @@ def write(source, file, device):
 
         salt 'r1n1' racksalt_image.write os/debian-12/current root.ext4.zst /dev/sda3
     """
+    __salt__["racksalt_disk.check_may_write"]()
     wanted, began = _entry(source, file), time.monotonic()
     handle = os.open(device, os.O_WRONLY)
     try:

@@ -50,7 +50,8 @@ def plan(settings):
         comment = f"{_names(disks)} partitioned by this installation already"
         return {"done": True, "comment": comment, "changes": {}}
     _arrays(disks)
-    _no_second_system(disks)
+    _no_other_choice(disks)
+    no_second_system(disks)
     wiped = {disk["name"]: _about(disk) for disk in disks}
     changes = {"wiped": wiped, "left alone": __salt__["racksalt_disk.refusals"](settings)}
     comment = f"would wipe {_names(disks)}: everything there would be lost"
@@ -67,6 +68,7 @@ def carry_out(settings):
 
         salt 'r1n1' racksalt_partition.carry_out '{disks: {count: 1}}'
     """
+    __salt__["racksalt_disk.check_may_write"]()
     told = plan(settings)
     __salt__["racksalt_target.release"]()
     disks = __salt__["racksalt_disk.chosen"](settings)
@@ -90,6 +92,7 @@ def clear(disks):
 
         salt 'r1n1' racksalt_partition.clear '[]'
     """
+    __salt__["racksalt_disk.check_may_write"]([disk["name"] for disk in disks])
     __salt__["racksalt_target.release"]()
     with _to_ourselves(disks):
         _stop(_arrays(disks))
@@ -107,7 +110,7 @@ def made():
 
         salt 'r1n1' racksalt_partition.made
     """
-    disks = [disk for disk in __salt__["racksalt_disk.disks"]() if _id(disk) == _mark(disk).upper()]
+    disks = _marked()
     if not disks:
         message = "no disk was partitioned by this installation; run the stage partition first"
         raise CommandExecutionError(message)
@@ -134,7 +137,7 @@ def array_of(device):
 def member(name):
     """
     Return why a disk is no system disk: it is part of an array that the stage ``raid`` builds. None
-    if it is not.
+    if it is not; an error where that cannot be known, so that no other disk is taken instead.
 
     CLI Example:
 
@@ -154,7 +157,32 @@ def member(name):
 def _array_name(device):
     told = _run(["mdadm", "--examine", "--export", device], codes=(0, 1, 2, 4))
     found = re.search(r"^MD_NAME=(?:.*:)?(\S+)$", told, re.MULTILINE)
+    if not found and __salt__["racksalt_signature.unreadable"]([device]):
+        message = f"{device} cannot be read: it may be part of an array of the stage raid"
+        raise CommandExecutionError(f"{message}; nothing was changed: erase or replace the disk")
     return found[1] if found else None
+
+
+def no_second_system(disks):
+    """
+    Raise an error if a disk beside these holds another installed system, or cannot be read: GRUB finds the
+    system by its label, and could boot that one instead.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'r1n1' racksalt_partition.no_second_system '[{name: sda}]'
+    """
+    ours = {disk["name"] for disk in disks}
+    for disk in __salt__["racksalt_disk.disks"]():
+        # Arrays that are made of the disk are looked at, too.
+        known = [] if disk["name"] in ours or disk["removable"] else disk["parts"]
+        found = next(((name, why) for name, _ in known if (why := _second(name))), None)
+        if found:
+            message = f"{found[0]} (disk serial {disk['serial']}) {found[1]}; nothing was changed"
+            hint = "erase or replace the disk, or choose it as the system disk"
+            raise CommandExecutionError(f"{message}: the node might boot that one; {hint}")
 
 
 def _run(argv, **more):
@@ -176,7 +204,8 @@ def _partitions(name):
 
 def _about(disk):
     held = [*_partitions(disk["name"]), disk["device"]]
-    found = {one.rpartition("/")[2]: _content(one) for one in held}
+    content = __salt__["racksalt_signature.content"]
+    found = {one.rpartition("/")[2]: content(one) for one in held}
     return {
         "serial": disk["serial"],
         "size_gb": round(disk["bytes"] / 10**9),
@@ -184,35 +213,27 @@ def _about(disk):
     }
 
 
-def _signature(device):
-    told = _run(["blkid", "-p", "-o", "export", device], codes=(0, 2, 8))
-    return dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
-
-
-def _content(device):
-    fields = _signature(device)
-    kind = fields.get("TYPE") or fields.get("PTTYPE")
-    return " ".join(filter(None, (kind, fields.get("LABEL")))) or None
-
-
-def _no_second_system(disks):
-    """GRUB finds the system by its label: a second one, on a disk that is not ours to wipe, could boot instead."""
-    ours = {disk["name"] for disk in disks}
-    for disk in __salt__["racksalt_disk.disks"]():
-        # Arrays that are made of the disk are looked at, too.
-        known = [] if disk["name"] in ours or disk["removable"] else disk["parts"]
-        found = [name for name, _ in known if _is_labelled(f"/dev/{name}")]
-        if found:
-            message = (
-                f"{found[0]} (disk serial {disk['serial']}) holds another system labelled {LABEL}"
-            )
-            hint = "the node might boot that one; erase the disk, or choose it as the system disk"
-            raise CommandExecutionError(f"{message}; nothing was changed: {hint}")
-
-
-def _is_labelled(device):
+def _second(name):
     """The half of a mirror has the array's name for a label, behind the host that it was made for (md(4))."""
-    return _signature(device).get("LABEL", "").rpartition(":")[2] == LABEL
+    found = __salt__["racksalt_signature.fields"](f"/dev/{name}")
+    if found.get("TYPE") == "unreadable":
+        return "cannot be read, and may hold another system"
+    labelled = found.get("LABEL", "").rpartition(":")[2] == LABEL
+    return f"holds another system labelled {LABEL}" if labelled else None
+
+
+def _marked():
+    """Return the disks that this installation has partitioned."""
+    return [disk for disk in __salt__["racksalt_disk.disks"]() if _id(disk) == _mark(disk).upper()]
+
+
+def _no_other_choice(disks):
+    """One installation has one choice of system disks, whatever becomes of the settings in the middle of it."""
+    others = [one for one in _marked() if one["name"] not in {disk["name"] for disk in disks}]
+    if others:
+        told = f"this installation has partitioned {_names(others)}, now {_names(disks)} is chosen"
+        hint = "install the node anew (racksalt node reinstall) if the other choice is right"
+        raise CommandExecutionError(f"{told}; nothing was changed: {hint}")
 
 
 def _arrays(disks):

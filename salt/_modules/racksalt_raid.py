@@ -111,7 +111,7 @@ def superblock(text):
 def content(names):
     """
     Return what is on these disks, as ``wipefs`` finds it: ``{disk: ["ext4", "gpt", …]}``, blank disks
-    left out. A disk that cannot be looked at counts as one with unknown content.
+    left out. A disk that cannot be looked at, or read, counts as one with unknown content.
 
     CLI Example:
 
@@ -121,6 +121,9 @@ def content(names):
     """
     told = __salt__["racksalt_probe.run_all"]([["wipefs", "--json", f"/dev/{it}"] for it in names])
     found = {name: _signatures(one) for name, one in zip(names, told, strict=True)}
+    blank = [f"/dev/{name}" for name, kinds in found.items() if not kinds]
+    for device in __salt__["racksalt_signature.unreadable"](blank):
+        found[device.removeprefix("/dev/")] = ["unknown"]
     return {name: kinds for name, kinds in found.items() if kinds}
 
 
@@ -137,7 +140,7 @@ def plan(wanted, overwrite=False):
         whether disks that hold something may be taken
 
     Returns ``[{"array", "action", "disks", "why"}]``; the action is ``none``, ``assemble``,
-    ``create`` or ``refuse``. Raises an error for a disk or model that is given as a number.
+    ``create`` or ``refuse``. Raises an error for a word that no array has (``racksalt_settings``).
 
     CLI Example:
 
@@ -145,25 +148,28 @@ def plan(wanted, overwrite=False):
 
         salt 'r1n1' racksalt_raid.plan '[{name: data, level: raid1, devices: 2, disks: [sdb, sdc]}]'
     """
-    _sense(wanted)
+    settings = {"arrays": wanted, "overwrite": overwrite}
+    wanted = __salt__["racksalt_settings.checked"]("raid", settings)["arrays"] or ()
     disks = {disk["name"]: disk for disk in __salt__["racksalt_drive.disks"]()}
-    blocks, taken, steps = superblocks(sorted(disks)), set(_in_use(disks)), []
-    known = arrays()
-    held = {member for array in known for member in array["members"]}
+    blocks, known, steps = superblocks(sorted(disks)), arrays(), []
+    barred, taken = _barred(disks), dict.fromkeys(_in_use(disks), "is in use")
+    taken.update({name: "is in an array" for array in known for name in array["members"]})
+    taken.update(barred)
     for array in wanted:
         there = sorted(name for name, block in blocks.items() if block["name"] == array["name"])
         if there:
-            steps.append(_existing(array, there, blocks, known))
+            steps.append(_existing(array, there, blocks, known, barred))
         else:
-            steps.append(_fresh(array, disks, taken | held, bool(overwrite)))
-        taken.update(steps[-1]["disks"])
+            steps.append(_fresh(array, disks, taken, bool(overwrite)))
+        taken.update(dict.fromkeys(steps[-1]["disks"], f"is for the array {array['name']}"))
     return steps
 
 
 def carry_out(steps):
     """
     Do what ``plan`` returned, array by array; returns the names of the arrays that were made or
-    assembled. The plan is checked before anything is written: one refusal stops all of it.
+    assembled. The plan is checked before anything is written: one refusal stops all of it, and so does
+    a disk that ``racksalt_disk`` refuses.
 
     CLI Example:
 
@@ -174,19 +180,14 @@ def carry_out(steps):
     refused = [step["why"] for step in steps if step["action"] == "refuse"]
     if refused:
         raise CommandExecutionError("; ".join(refused))
-    for step in steps:
+    todo = [step for step in steps if step["action"] != "none"]
+    __salt__["racksalt_disk.check_may_write"]([name for step in todo for name in step["disks"]])
+    for step in todo:
         if step["action"] == "create":
             _create(step["array"], step["disks"])
         elif step["action"] == "assemble":
             _assemble(step["array"], step["disks"], step.get("stop") or ())
-    return [step["array"]["name"] for step in steps if step["action"] != "none"]
-
-
-def _sense(wanted):
-    for array in wanted:
-        match = array.get("match") or {}
-        for key, asked in (("disks", array.get("disks") or ()), ("model", match.get("model", ()))):
-            __salt__["racksalt_drive.texts"](f"array {array['name']}: {key}", asked)
+    return [step["array"]["name"] for step in todo]
 
 
 def _signatures(told):
@@ -198,6 +199,13 @@ def _signatures(told):
         )
     except (ValueError, KeyError, TypeError):
         return ["unknown"]
+
+
+def _barred(disks):
+    """Return which of these disks racksalt may not write to, and why: ``{name: why}``."""
+    whys = {disk["name"]: disk["refused"] for disk in __salt__["racksalt_disk.disks"]()}
+    told = {name: whys.get(name, "is no disk of this machine") for name in disks}
+    return {name: why for name, why in told.items() if why}
 
 
 def _in_use(disks):
@@ -213,7 +221,7 @@ def _in_use(disks):
             yield name
 
 
-def _existing(array, there, blocks, known):
+def _existing(array, there, blocks, known, barred):
     step = {"array": array, "disks": there, "why": ""}
     ours = [one for one in known if set(one["members"]) & set(there)]
     running = [one for one in ours if one["active"]]
@@ -222,6 +230,9 @@ def _existing(array, there, blocks, known):
         return {**step, "action": "refuse", "why": why}
     if running:
         return {**step, "action": "none"}
+    if not barred.keys().isdisjoint(there):
+        why = f"{array['name']} does not run: {_told(there, barred)}"
+        return {**step, "action": "refuse", "why": why}
     # What the kernel began and could not start keeps its disks from being assembled.
     return {**step, "action": "assemble", "stop": [one["device"] for one in ours]}
 
@@ -255,8 +266,10 @@ def _fresh(array, disks, taken, overwrite):
     chosen = _chosen(array, disks, taken)
     step = {"array": array, "disks": chosen, "action": "refuse"}
     if len(chosen) != int(array["devices"]):
-        told = f"{array['devices']} disks wanted, {len(chosen)} fit"
-        return {**step, "disks": [], "why": f"{array['name']}: {told} and are free"}
+        told = f"{array['devices']} disks wanted, {len(chosen)} fit and are free"
+        others = _told([name for name in taken if _is_meant(array, disks.get(name))], taken)
+        why = "; ".join(filter(None, (f"{array['name']}: {told}", others)))
+        return {**step, "disks": [], "why": why}
     full = content(chosen)
     if full and not overwrite:
         what = ", ".join(f"{name} ({', '.join(kinds)})" for name, kinds in sorted(full.items()))
@@ -265,13 +278,21 @@ def _fresh(array, disks, taken, overwrite):
 
 
 def _chosen(array, disks, taken):
-    free = [disk for name, disk in sorted(disks.items()) if name not in taken]
+    free = sorted(name for name in disks if name not in taken)
+    meant = [name for name in free if _is_meant(array, disks[name])]
+    return meant if array.get("disks") else meant[: int(array["devices"])]
+
+
+def _is_meant(array, disk):
     named = array.get("disks")
-    if named:
-        marks = set([named] if isinstance(named, str) else named)
-        return [d["name"] for d in free if {d["name"], d.get("serial"), d.get("wwn")} & marks]
-    fitting = [disk["name"] for disk in free if _fits(disk, array.get("match") or {})]
-    return fitting[: int(array["devices"])] if array.get("match") else []
+    if disk is None or not named:
+        return bool(disk and array.get("match")) and _fits(disk, array["match"])
+    marks = set([named] if isinstance(named, str) else named)
+    return bool({disk["name"], disk.get("serial"), disk.get("wwn")} & marks)
+
+
+def _told(names, whys):
+    return ", ".join(f"{name} {whys[name]}" for name in sorted(names) if name in whys)
 
 
 def _fits(disk, match):

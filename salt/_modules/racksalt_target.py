@@ -59,6 +59,7 @@ def carry_out(settings):
 
         salt 'r1n1' racksalt_target.carry_out '{source: os/debian-12/2026.11}'
     """
+    __salt__["racksalt_disk.check_may_write"]()
     told = plan(settings)
     source, device = _versioned(told["changes"]["image"]), told["changes"]["device"]
     _, wanted = _wanted(source)
@@ -152,7 +153,7 @@ def _mounted(root):
 
 
 def _source(settings):
-    source = settings.get("source")
+    source = __salt__["racksalt_settings.checked"]("image", settings).get("source")
     if not source:
         message = "no image is chosen: set racksalt:stages:image:source, e.g. os/debian-12/2026.11"
         raise CommandExecutionError(message)

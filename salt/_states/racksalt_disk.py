@@ -52,15 +52,18 @@ def configured(name):
         configure:
           racksalt_disk.configured: []
     """
-    return _apply(name, "configure", None)
+    return _apply(name, "configure")
 
 
-def erased(name, settings=None):
+def erased(name, settings=None, stage="erase"):
     """
     Nothing is left on the disks of the plan, read back; the result carries what a certificate says.
 
     settings
         ``{"disks": "all"}``, ``"system"`` or a list of serial numbers
+
+    stage
+        whose settings they are, for errors: ``erase`` or ``wipe``
 
     .. code-block:: yaml
 
@@ -68,11 +71,12 @@ def erased(name, settings=None):
           racksalt_disk.erased:
             - settings: {disks: all}
     """
-    return _apply(name, "erase", settings)
+    return _apply(name, "erase", settings, stage)
 
 
-def _apply(name, stage, settings):
+def _apply(name, stage, settings=None, whose=None):
     try:
+        settings = __salt__["racksalt_settings.checked"](whose or stage, settings)
         plan = __salt__["racksalt_disk.plan"](stage, settings)
         if plan["done"]:
             return _ret(name, True, {**plan, "changes": {}})

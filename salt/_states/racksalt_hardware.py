@@ -1,16 +1,18 @@
 """
 What a node's hardware must be like: inventoried, new enough, set up, tested, safe.
 
-Each state compares before it acts and changes nothing in test mode.
+Each state compares before it acts and changes nothing in test mode. ``wanted`` is all that the pillar says to
+the stage, and stands for the other arguments: so a misspelt key is seen (``racksalt_settings``).
 """
 
+from salt.exceptions import CommandExecutionError
 from salt.utils.versions import version_cmp
 
 _WORDS = {True: "safe", False: "NOT SAFE", None: "unknown"}
 _KINDS = (("nic", "nics", "driver"), ("disk", "disks", "model"))
 
 
-def inventoried(name, lldp_s=5):
+def inventoried(name, lldp_s=5, wanted=None):
     """
     Hand the node's hardware back to racksalt.
 
@@ -23,14 +25,19 @@ def inventoried(name, lldp_s=5):
           racksalt_hardware.inventoried:
             - lldp_s: 32
     """
-    found = __salt__["racksalt_hardware.inventory"](lldp_s=lldp_s)
+    own = {"lldp_s": lldp_s} if wanted is None else wanted
+    return _checked("inventory", name, own, _inventoried)
+
+
+def _inventoried(name, settings):
+    found = __salt__["racksalt_hardware.inventory"](lldp_s=settings.get("lldp_s", 5))
     disks, nics = len(found.get("disks") or ()), len(found.get("nics") or ())
     unknown = f"; unknown: {', '.join(found['unknown'])}" if found.get("unknown") else ""
     comment = f"{found.get('vendor')} {found.get('product')}: {disks} disks, {nics} NICs{unknown}"
     return {**_ret(name, True, comment), "data": {"inventory": found}}
 
 
-def firmware_at_least(name, baseline=None):
+def firmware_at_least(name, baseline=None, wanted=None):
     """
     No firmware is older than the baseline. Updates are the BMC's: ``racksalt hardware update-firmware``.
 
@@ -44,17 +51,23 @@ def firmware_at_least(name, baseline=None):
           racksalt_hardware.firmware_at_least:
             - baseline: {bios: 1.2.0, "nic:ice": "4.20"}
     """
+    own = {"baseline": baseline} if wanted is None else wanted
+    return _checked("firmware", name, own, _firmware_at_least)
+
+
+def _firmware_at_least(name, settings):
     have = _versions(__salt__["racksalt_hardware.inventory"](lldp_s=0))
+    baseline = settings.get("baseline") or {}
     old = [
-        f"{part} has {version or 'a version that cannot be read'}, wanted {wanted} or newer"
-        for part, wanted in sorted((baseline or {}).items())
+        f"{part} has {version or 'a version that cannot be read'}, wanted {least} or newer"
+        for part, least in sorted(baseline.items())
         for version in have.get(part) or [None]
-        if not version or version_cmp(str(version), str(wanted)) < 0
+        if not version or version_cmp(str(version), least) < 0
     ]
-    return _ret(name, not old, "; ".join(old) or f"{len(baseline or {})} parts are new enough")
+    return _ret(name, not old, "; ".join(old) or f"{len(baseline)} parts are new enough")
 
 
-def bios_set(name, settings=None):
+def bios_set(name, settings=None, wanted=None):
     """
     BIOS settings have these values, written through the kernel where it offers them.
 
@@ -67,7 +80,12 @@ def bios_set(name, settings=None):
           racksalt_hardware.bios_set:
             - settings: {VirtTechnology: Enabled}
     """
-    wanted = {key: str(value) for key, value in (settings or {}).items()}
+    own = {"settings": settings} if wanted is None else wanted
+    return _checked("bios", name, own, _bios_set)
+
+
+def _bios_set(name, settings):
+    wanted = {key: str(value) for key, value in (settings.get("settings") or {}).items()}
     now = __salt__["racksalt_hardware.bios_settings"]()
     differ = {key: value for key, value in wanted.items() if now.get(key) != value}
     changes = {key: {"old": now.get(key), "new": value} for key, value in differ.items()}
@@ -95,11 +113,15 @@ def burned_in(name, load=None, **more):
           racksalt_hardware.burned_in:
             - load: {cpu_s: 3600, disk_s: 600}
     """
+    own = {key: value for key, value in more.items() if not key.startswith("_")}
+    asked = {**(load or {}), **own} if isinstance(load or {}, dict) else load
+    return _checked("burn_in", name, asked, _burned_in)
+
+
+def _burned_in(name, load):
     failing = _failing_disks()
     if failing:
         return _ret(name, False, f"failing disks: {', '.join(failing)}")
-    asked_for = {**(load or {}), **more}
-    load = {key: value for key, value in asked_for.items() if not key.startswith("_")}
     if __opts__["test"]:
         asked = ", ".join(f"{key} {value}" for key, value in sorted(load.items()))
         return _ret(name, None, f"would load the machine: {asked or 'as usual'}")
@@ -109,7 +131,7 @@ def burned_in(name, load=None, **more):
     return {**_ret(name, not bad, comment), "data": {"burn_in": results}}
 
 
-def secure(name, checks=(), allowed=None):
+def secure(name, checks=(), allowed=None, wanted=None):
     """
     The node is safe in these respects; findings in others are told.
 
@@ -128,6 +150,12 @@ def secure(name, checks=(), allowed=None):
             - checks: [secure_boot, foreign_disks, firmware]
             - allowed: {bios: [1.2.0, 1.3.0]}
     """
+    own = {"require": checks, "allowed": allowed} if wanted is None else wanted
+    return _checked("security", name, own, _secure)
+
+
+def _secure(name, settings):
+    allowed, checks = settings.get("allowed"), settings.get("require") or ()
     found = __salt__["racksalt_hardware.security"]()
     default, foreign = found.get("bmc_default_password"), found.get("foreign_disks")
     safe = {
@@ -141,6 +169,14 @@ def secure(name, checks=(), allowed=None):
     return _ret(name, all(safe.get(check) is True for check in checks), ", ".join(told))
 
 
+def _checked(stage, name, settings, act):
+    """Refuse before anything is done, in test mode, too, what the stage does not know."""
+    try:
+        return act(name, __salt__["racksalt_settings.checked"](stage, settings))
+    except CommandExecutionError as error:
+        return _ret(name, False, str(error))
+
+
 def _unexpected(allowed):
     found = __salt__["racksalt_hardware.inventory"](lldp_s=0) if allowed else {}
     have = _versions(found)
@@ -148,7 +184,7 @@ def _unexpected(allowed):
         f"unexpected firmware: {part} {version or 'has a version that cannot be read'}"
         for part, versions in sorted((allowed or {}).items())
         for version in have.get(part) or ([] if _has_none(part, found) else [None])
-        if not version or str(version) not in {str(one) for one in versions}
+        if not version or str(version) not in versions
     ]
 
 

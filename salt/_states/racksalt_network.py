@@ -37,3 +37,22 @@ def present(
     fields = dict(locals())
     del fields["name"]
     return __salt__["racksalt_node.declare"]("networks", name, fields, test=__opts__["test"])
+
+
+def absent(name):
+    """
+    The network is forgotten: no node boots or gets an address there. It fails while a file of the
+    site declares it, or while nodes have addresses in it.
+
+    .. code-block:: yaml
+
+        provisioning-z1:
+          racksalt_network.absent: []
+    """
+    test = __opts__["test"]
+    ret = __salt__["racksalt_node.declare"]("gone_networks", name, {}, test=test)
+    if ret["changes"]:
+        ret["comment"] = f"{name} would be forgotten" if test else f"{name} is forgotten"
+    elif ret["result"]:
+        ret["comment"] = f"{name} is not there"
+    return ret

@@ -3,7 +3,7 @@
 from salt.exceptions import CommandExecutionError
 
 
-def present(name, arrays=None, overwrite=False):
+def present(name, arrays=None, overwrite=False, wanted=None):
     """
     These software RAID arrays exist and run. Missing ones are built of blank disks; a disk that holds
     something is refused, unless the plan allows it to be overwritten.
@@ -15,6 +15,9 @@ def present(name, arrays=None, overwrite=False):
     overwrite
         whether disks that hold something may be taken
 
+    wanted
+        all that the pillar says to the stage ``raid``, instead of both: so a misspelt key is seen
+
     .. code-block:: yaml
 
         raid:
@@ -22,7 +25,9 @@ def present(name, arrays=None, overwrite=False):
             - arrays: [{name: data, level: raid1, devices: 2, disks: [sdb, sdc]}]
     """
     try:
-        return _present(name, arrays or [], overwrite)
+        own = {"arrays": arrays, "overwrite": overwrite}
+        settings = __salt__["racksalt_settings.checked"]("raid", own if wanted is None else wanted)
+        return _present(name, settings.get("arrays") or [], settings.get("overwrite") or False)
     except (CommandExecutionError, OSError) as error:
         return _ret(name, False, str(error))
 

@@ -3,4 +3,5 @@
 {% set want = salt["pillar.get"]("racksalt:stages:bios", {}) %}
 bios:
   racksalt_hardware.bios_set:
-    - settings: {{ want.get("settings", {}) | json }}
+    - settings: {{ want["settings"] | default({}) | json }}
+    - wanted: {{ want | json }}

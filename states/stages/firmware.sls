@@ -3,4 +3,5 @@
 {% set want = salt["pillar.get"]("racksalt:stages:firmware", {}) %}
 firmware:
   racksalt_hardware.firmware_at_least:
-    - baseline: {{ want.get("baseline", {}) | json }}
+    - baseline: {{ want["baseline"] | default({}) | json }}
+    - wanted: {{ want | json }}

@@ -3,4 +3,5 @@
 {% set want = salt["pillar.get"]("racksalt:stages:inventory", {}) %}
 inventory:
   racksalt_hardware.inventoried:
-    - lldp_s: {{ want.get("lldp_s", 5) }}
+    - lldp_s: {{ want["lldp_s"] | default(5) | json }}
+    - wanted: {{ want | json }}

@@ -3,5 +3,6 @@
 {% set want = salt["pillar.get"]("racksalt:stages:raid", {}) %}
 raid:
   racksalt_raid.present:
-    - arrays: {{ want.get("arrays", []) | json }}
-    - overwrite: {{ want.get("overwrite", False) | json }}
+    - arrays: {{ want["arrays"] | default([]) | json }}
+    - overwrite: {{ want["overwrite"] | default(False) | json }}
+    - wanted: {{ want | json }}

@@ -2,5 +2,6 @@
 {% set want = salt["pillar.get"]("racksalt:stages:security", {}) %}
 security:
   racksalt_hardware.secure:
-    - checks: {{ want.get("require", []) | json }}
-    - allowed: {{ want.get("allowed", {}) | json }}
+    - checks: {{ want["require"] | default([]) | json }}
+    - allowed: {{ want["allowed"] | default({}) | json }}
+    - wanted: {{ want | json }}

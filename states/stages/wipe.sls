@@ -1,6 +1,7 @@
 # Erases the system disks ahead of an installation, for sites that want a certificate of that.
 # pillar: racksalt:stages:wipe = {disks: system}
-{%- set want = salt["pillar.get"]("racksalt:stages:wipe", {}) %}
+{%- set want = salt["pillar.get"]("racksalt:stages:wipe", {}) or {} %}
 wipe:
   racksalt_disk.erased:
-    - settings: {{ dict({"disks": "system"}, **want) | json }}
+    - settings: {{ (dict({"disks": "system"}, **want) if want is mapping else want) | json }}
+    - stage: wipe

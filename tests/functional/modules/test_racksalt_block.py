@@ -54,7 +54,7 @@ def disks(real, sysfs, monkeypatch):
         if name.endswith(".racksalt_disk") and hasattr(found, "_judged")
     )
     known = real.loaders.modules
-    names = ("racksalt_drive.texts", "racksalt_partition.member", "racksalt_target.folder")
+    names = ("racksalt_settings.checked", "racksalt_partition.member", "racksalt_target.folder")
     plan = known["racksalt_drive.disks"]
 
     def pillar(key, default=None, **_):

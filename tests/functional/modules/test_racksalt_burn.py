@@ -7,6 +7,7 @@ import os
 import sys
 
 import pytest
+from salt.exceptions import CommandExecutionError
 
 from tests.support.needs import need
 
@@ -196,6 +197,13 @@ def test_a_test_that_did_not_start_is_told_as_such(smartctl, code, last, ok, mes
     assert (found["ok"], found["message"]) == (ok, message)
 
 
+def test_a_part_that_there_is_not_is_not_left_out_in_silence(node, real):
+    """`cpu: 86400` would load the machine for a minute; what only a virtual machine has is let pass."""
+    for machine in (node, real):
+        with pytest.raises(CommandExecutionError, match="burn_in:cpu: no such key; use cpu_s"):
+            machine.modules.racksalt_burn.run(cpu=86400)
+
+
 @pytest.mark.parametrize("required", [False, True])
 def test_a_site_may_require_the_disks_own_tests(real, smartctl, monkeypatch, required):
     """Where it does, a disk that runs none fails; else the stage passes and its comment tells it."""
@@ -211,6 +219,7 @@ def test_a_site_may_require_the_disks_own_tests(real, smartctl, monkeypatch, req
     wrapped = {
         "racksalt_drive.disks": lambda: [{"name": "sda"}],
         "racksalt_probe.run_all": known["racksalt_probe.run_all"],
+        "racksalt_settings.checked": known["racksalt_settings.checked"],
     }
     monkeypatch.setattr(module, "__salt__", wrapped)
     monkeypatch.setattr(module, "read", lambda *_: {})

@@ -138,6 +138,37 @@ def test_clock_and_names_are_set(installed):
     assert resolv.read_text() == "nameserver 10.0.0.53\nsearch example.net\n"
 
 
+def test_one_server_is_one_server(imaged):
+    """Given as text instead of a list; written letter by letter, no clock would be set and no name be found."""
+    said = {"ntp": "ntp1.example.net", "dns": {"servers": "10.0.0.53", "search": "example.net"}}
+    _pillar(imaged, {**said, "hosts": {"10.0.0.9": ["mirror", "cache"]}})
+    done = imaged.modules.racksalt_disk.carry_out("configure")["changes"]
+    assert (done["clock"]["ntp"], done["dns"]) == (["ntp1.example.net"], ["10.0.0.53"])
+    root = Path(imaged.modules.racksalt_target.mount(read_only=True))
+    ntp = (root / "etc/systemd/timesyncd.conf.d/racksalt.conf").read_text()
+    resolv, hosts = (root / "etc/resolv.conf").read_text(), (root / "etc/hosts").read_text()
+    imaged.modules.racksalt_target.release()
+    assert ntp == "[Time]\nNTP=ntp1.example.net\n"
+    assert resolv == "nameserver 10.0.0.53\nsearch example.net\n"
+    assert "10.0.0.9 mirror cache\n" in hosts
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"ntp": {"servers": []}}, "configure:ntp: a map is no text"),
+        ({"dns": ["10.0.0.53"]}, "configure:dns: a list is no map"),
+        ({"ntpp": []}, "configure:ntpp: no such key; use users, ntp, timezone"),
+    ],
+)
+def test_settings_of_another_kind_are_refused_before_anything_is_mounted(machine, said, told):
+    """In test mode, too."""
+    _pillar(machine, said)
+    for act in (machine.modules.racksalt_disk.plan, machine.modules.racksalt_disk.carry_out):
+        with pytest.raises(CommandExecutionError, match=told):
+            act("configure")
+
+
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the bootloaders of x86-64")
 def test_the_disk_boots_by_bios_and_by_uefi(installed, machine):
     """Both bootloaders are installed in the system's own root; the console is as asked for."""

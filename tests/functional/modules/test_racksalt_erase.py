@@ -138,6 +138,20 @@ def test_only_disks_that_are_named_are_erased(dirty, devices):
     assert _head(devices[1]) == b"precious!!"
 
 
+@pytest.mark.parametrize(
+    "said", [{"disk": ["S-1"]}, {"serials": ["S-1"]}, {"match": {"serial": "S-1"}}, ["S-1"]]
+)
+def test_a_misspelt_wish_is_not_all_disks(dirty, devices, said):
+    """Nothing is erased, and the keys that there are are told: by the module, and by the state."""
+    erase = dirty.modules.racksalt_erase
+    for act in (erase.plan, erase.carry_out):
+        with pytest.raises(CommandExecutionError, match=r"stages:erase.*(use disks|no map)"):
+            act(said)
+    ret = dirty.states.racksalt_disk.erased(name="e", settings=said)
+    assert (ret.result, "racksalt:stages:erase" in ret.comment) == (False, True)
+    assert _head(devices[1]) == b"precious!!"
+
+
 @pytest.fixture
 def tools(devices, tmp_path):
     """A machine whose programs for hardware are stand-ins: a folder, what they say, what they were told."""

@@ -71,7 +71,8 @@ def served(shelf, tmp_path_factory):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     key = str(shelf.folder / "images.pub")
     url = f"http://127.0.0.1:{server.server_port}/"
-    yield SaltNode(tmp_path_factory.mktemp("node"), url=url, more={"images_key": key})
+    folder = tmp_path_factory.mktemp("node")
+    yield SaltNode(folder, url=url, virtual=False, more={"images_key": key})
     server.shutdown()
     server.server_close()
 

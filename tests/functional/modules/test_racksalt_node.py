@@ -35,6 +35,7 @@ def test_states_carry_the_errors_words(node):
     for told in (
         node.states.racksalt_rack.present(name="r9", zone="z1"),
         node.states.racksalt_network.present(name="admin", vlan=100),
+        node.states.racksalt_network.absent(name="admin"),
         node.states.racksalt_node.present(name="n9", rack="r9"),
         node.states.racksalt_node.ready(name="n9"),
         node.states.racksalt_node.commissioned(name="n9"),

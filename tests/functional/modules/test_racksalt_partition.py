@@ -52,6 +52,19 @@ def test_another_layout_partitions_anew(real):
     assert real.modules.racksalt_disk.plan("partition", {"root_gb": 0.1})["done"] is False
 
 
+def test_one_installation_partitions_one_choice_of_disks(real, devices):
+    """Settings, or code, that change in the middle of it must not cost the data of a second disk."""
+    real.reboot("d" * 64)
+    real.modules.racksalt_disk.carry_out("partition", {})
+    said("mke2fs", "-q", "-F", "-t", "ext4", "-L", "precious", f"/dev/{devices[2]}", "50M")
+    other = {"disks": {"match": {"name": devices[2]}}}
+    told = rf"has partitioned {devices[1]} .*, now {devices[2]} .* is chosen; nothing was changed"
+    with pytest.raises(CommandExecutionError, match=told):
+        real.modules.racksalt_disk.carry_out("partition", other)
+    assert 'LABEL="precious"' in said("blkid", "-p", f"/dev/{devices[2]}")
+    said("wipefs", "--all", f"/dev/{devices[2]}")
+
+
 def test_a_second_system_on_another_disk_is_refused(real, devices):
     """GRUB finds the system by its label; one on a disk that is not the system disk stops everything."""
     said("mke2fs", "-q", "-F", "-L", "racksalt-root", f"/dev/{devices[2]}", "50M")

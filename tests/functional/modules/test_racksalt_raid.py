@@ -100,9 +100,12 @@ def server(real, tmp_path, monkeypatch):
     known = real.loaders.modules
     wrapped = {
         "racksalt_drive.disks": lambda: disks,
-        "racksalt_drive.texts": known["racksalt_drive.texts"],
+        "racksalt_settings.checked": known["racksalt_settings.checked"],
         "racksalt_probe.run": known["racksalt_probe.run"],
         "racksalt_probe.run_all": known["racksalt_probe.run_all"],
+        "racksalt_signature.unreadable": lambda devices: [],
+        "racksalt_disk.disks": lambda: [{"name": disk["name"], "refused": None} for disk in disks],
+        "racksalt_disk.check_may_write": lambda names: None,
     }
     monkeypatch.setattr(module, "__salt__", wrapped)
     monkeypatch.setattr(module, "arrays", lambda root="/": [])
@@ -192,6 +195,14 @@ def test_what_is_on_a_disk_is_lost_only_where_the_plan_allows_it(server, overwri
     assert not (state / "log").exists()
 
 
+@pytest.mark.parametrize("overwrite", ["false", "no", 1, []])
+def test_leave_to_overwrite_is_true_or_false(server, overwrite):
+    """A quoted "false" is no leave."""
+    raid, _ = server
+    with pytest.raises(CommandExecutionError, match=r"raid:overwrite: .* neither true nor false"):
+        raid.plan([DATA], overwrite)
+
+
 def test_a_disk_that_cannot_be_looked_at_counts_as_full(server, monkeypatch):
     """Without wipefs nothing is known to be blank."""
     raid, _ = server
@@ -205,6 +216,43 @@ def test_a_disk_in_use_is_never_taken(server, monkeypatch):
     monkeypatch.setattr(raid, "_in_use", lambda disks: ["rsb"])
     (step,) = raid.plan([DATA], True)
     assert (step["action"], "2 disks wanted, 1 fit" in step["why"]) == ("refuse", True)
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_a_disk_that_racksalt_may_not_write_to_is_never_taken(server, built):
+    """One that was plugged in after the dry run is outside the plan, whatever it holds and may be lost."""
+    raid, state = server
+    refused = {"rsa": None, "rsb": "is outside the plan: …", "rsc": "is write-protected"}
+    told = [{"name": name, "refused": why} for name, why in refused.items()]
+    raid.__salt__["racksalt_disk.disks"] = lambda: told
+    for name in ("rsa", "rsb") if built else ():
+        (state / f"{name}.md").write_text(EXAMINE)
+    (step,) = raid.plan([DATA], True)
+    assert step["action"] == "refuse"
+    assert "rsb is outside the plan" in step["why"]
+    assert "rsc" not in step["why"]  # nobody asked for it
+    del told[1]
+    assert "rsb is no disk of this machine" in raid.plan([DATA], True)[0]["why"]
+    if built:
+        raid.arrays = lambda root="/": raid.mdstat(RUNS)
+        assert raid.plan([DATA], True)[0]["action"] == "none"
+
+
+def test_what_was_planned_is_checked_again_before_anything_is_written(server):
+    """Only what is to be written to is asked for, and the error comes first."""
+    raid, state = server
+    asked = []
+
+    def check(names):
+        asked.append(names)
+        raise CommandExecutionError("nothing was changed: rsb is in use")
+
+    raid.__salt__["racksalt_disk.check_may_write"] = check
+    steps = [*raid.plan([DATA]), {"array": {"name": "x"}, "action": "none", "disks": ["rsc"]}]
+    with pytest.raises(CommandExecutionError, match="rsb is in use"):
+        raid.carry_out(steps)
+    assert asked == [["rsa", "rsb"]]
+    assert not (state / "log").exists()
 
 
 def test_an_array_of_another_shape_is_not_touched(server):
@@ -239,13 +287,17 @@ def test_disks_are_chosen_by_name_serial_or_kind(server, array, disks):
 @pytest.mark.parametrize(
     ("array", "told"),
     [
-        ({"disks": [0x5000C500A1B2C3D4, "rsa"]}, "data: disks: .* (0x5000c500a1b2c3d4) is no text"),
-        ({"disks": ["rsa", None]}, "data: disks: None is no text"),
-        ({"match": {"model": 860}}, "data: model: 860 (0x35c) is no text"),
+        ({"disks": [0x5000C500A1B2C3D4, "rsa"]}, "data:disks: .* (0x5000c500a1b2c3d4) is no text"),
+        ({"disks": ["rsa", None]}, "data:disks: null is no text"),
+        ({"match": {"model": 860}}, "data:match:model: 860 is no text"),
+        ({"match": {"min_gb": 1000}}, "data:match:min_gb: no such key; use media, model, size_gb"),
+        ({"match": {"serial": ["rsa"]}}, "data:match:serial: no such key"),
+        ({"match": {"size_gb_min": "1 TB"}}, 'size_gb_min: "1 TB" is no number'),
+        ({"disk": "rsa"}, "arrays:data:disk: no such key; use name, level, devices, disks, match"),
     ],
 )
-def test_a_number_is_no_disk(server, array, told):
-    """YAML reads a WWN without quotes as a number, which no disk has: said before anything is written."""
+def test_what_no_array_has_is_refused(server, array, told):
+    """A WWN without quotes is a number, which no disk has; a word of another stage would leave out a wish."""
     raid, state = server
     wanted = [DATA, {"name": "data", "level": "raid1", "devices": 2, **array}]
     with pytest.raises(CommandExecutionError, match=told.replace("(", r"\(").replace(")", r"\)")):

@@ -27,6 +27,37 @@ def test_firmware_is_compared_as_versions(node, test, baseline, result):
     assert ("1.9.0" in ret.comment) is not result
 
 
+@pytest.mark.parametrize("test", [True, False])
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        ("inventoried", {"lldp_s": "5"}),
+        ("firmware_at_least", {"baseline": {"bios": 1.10}}),
+        ("bios_set", {"settings": ["Boot"]}),
+        ("burned_in", {"cpu": 60}),
+        ("burned_in", {"load": ["cpu_s"]}),
+        ("secure", {"checks": ["secureboot"]}),
+        ("secure", {"allowed": {"bios": [1.10]}}),
+    ],
+)
+def test_what_a_users_own_state_says_is_checked_too(node, function, said, test):
+    """An unquoted 1.10 is 1.1: older firmware would pass."""
+    ret = getattr(node.states.racksalt_hardware, function)(name="x", test=test, **said)
+    assert (ret.result, ret.changes) == (False, {})
+    assert ret.comment.startswith("racksalt:stages:")
+
+
+def test_all_that_the_pillar_says_stands_for_the_other_arguments(node):
+    """A stage hands over all of it, so that a misspelt key is seen."""
+    node.describe(bios_version="1.9.0", secure_boot=False)
+    states = node.states.racksalt_hardware
+    new = states.firmware_at_least(name="f", wanted={"baseline": {"bios": "1.10.0"}})
+    safe = states.secure(name="s", checks=[], wanted={"require": "secure_boot"})
+    assert (new.result, safe.result) == (False, False)
+    assert "1.9.0" in new.comment
+    assert "secure_boot: NOT SAFE" in safe.comment
+
+
 def test_firmware_that_cannot_be_read_is_not_new_enough(node):
     """A part without a readable version fails by name."""
     ret = node.states.racksalt_hardware.firmware_at_least(name="f", baseline={"nic": "1"})

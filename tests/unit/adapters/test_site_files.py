@@ -105,6 +105,40 @@ def test_a_broken_declaration_changes_nothing_and_is_told(tmp_path):
     assert site.problems() == []
 
 
+@pytest.mark.parametrize("broken", ["zones: [z1\n", "nodes: {n3: {rack: r9}}\n"])
+def test_an_edit_beside_a_broken_new_file_counts_once_that_is_gone(tmp_path, broken):
+    """Deleting the broken file changes nothing that the others say, but what they say was never taken in."""
+    folder = a_site(tmp_path)
+    site = open_site(folder)
+    assert list(site.declarations.nodes) == ["n1"]
+    (folder / "site/new.yaml").write_text(broken)
+    write_site(folder, {"site/b.yaml": {"nodes": {"n2": {"rack": "r1"}}}})
+    assert list(site.declarations.nodes) == ["n1"]
+    assert [it.file for it in site.problems()] == ["site/new.yaml"]
+    (folder / "site/new.yaml").unlink()
+    assert sorted(site.declarations.nodes) == ["n1", "n2"]
+    assert site.problems() == []
+
+
+def test_a_deleted_file_means_nothing_when_it_comes_back_broken(tmp_path):
+    """What a declaration said before it was deleted is not its last good content; nor is its error told for ever."""
+    folder = a_site(tmp_path)
+    site = open_site(folder)
+    write_site(folder, {"site/b.yaml": {"nodes": {"n2": {"rack": "r1"}}}})
+    assert sorted(site.declarations.nodes) == ["n1", "n2"]
+    (folder / "site/b.yaml").unlink()
+    assert list(site.declarations.nodes) == ["n1"]
+    (folder / "site/b.yaml").write_text("nodes: [\n")
+    assert list(site.declarations.nodes) == ["n1"]
+    write_site(folder, {"global/a.sls": {"racksalt": 1}})
+    with pytest.raises(InvalidInputError):
+        values(site)
+    assert [it.file for it in site.problems()] == ["site/b.yaml", "global/a.sls"]
+    (folder / "site/b.yaml").unlink()
+    (folder / "global/a.sls").unlink()
+    assert site.problems() == []
+
+
 def test_a_layer_that_was_never_good_stops_its_nodes_only(tmp_path):
     """A node gets no configuration rather than one with a hole in it; the others get theirs."""
     folder = a_site(tmp_path, racks=("r1", "r2"))

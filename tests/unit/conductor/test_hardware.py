@@ -162,6 +162,23 @@ def test_firmware_is_held_against_the_baseline(hands):
     }
 
 
+def test_a_version_that_yaml_read_as_a_number_is_refused(make, images):
+    """Without quotes 1.10 is 1.1: older firmware would pass, or be planned as an update."""
+    wanted = layers(images, version=6.1)
+    firmware = wanted["global/base.sls"]["racksalt"]["stages"]["firmware"]
+    hands = make(wanted)
+    told = "racksalt:stages:firmware:images:bios:version of n0: 6.1 is no text"
+    with pytest.raises(InvalidInputError, match=told) as error:
+        hands.plan_firmware("n0")
+    assert "quotes" in error.value.hint
+    assert hands.firmware("n0")
+    firmware["baseline"]["bios"], firmware["images"] = 1.1, {}
+    hands = make(wanted)
+    for ask in (hands.firmware, hands.plan_firmware):
+        with pytest.raises(InvalidInputError, match=r"baseline:bios of n0: 1\.1 is no text"):
+            ask("n0")
+
+
 def test_parts_are_compared_by_driver_and_model_too(make, images):
     """The oldest of a kind counts, as on the node."""
     wanted = layers(images)
