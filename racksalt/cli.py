@@ -48,6 +48,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")]
 Nodes = Annotated[list[str], typer.Argument(help="Node ids.")]
 One = Annotated[str, typer.Argument(help="Node id.")]
+Machines = Annotated[int, typer.Option(min=1, help="How many machines.")]
 Plan = Annotated[str | None, typer.Option(help="Hash of the plan that was reviewed.")]
 
 
@@ -181,8 +182,30 @@ def site_check(
 
 @site.command("declare")
 def site_declare(context: typer.Context, dry_run: DryRun = False, as_json: Json = False) -> None:
-    """Take the site's declarations into the store."""
-    show(_app(context).operations.declare(test=dry_run), as_json)
+    """Take the site's declarations into the store; name the networks that no file declares any more."""
+    from racksalt.conductor.networks import undeclared
+
+    operations = _app(context).operations
+    show(operations.declare(test=dry_run), as_json)
+    for name in undeclared(operations.store, operations.site.declarations):
+        typer.echo(
+            f"network {name} is served, but no file declares it: if no Salt state does either, forget it with "
+            f"`racksalt site forget-network {name}`",
+            err=True,
+        )
+
+
+@site.command("forget-network")
+def site_forget_network(
+    context: typer.Context,
+    network: Annotated[str, typer.Argument(help="A network that no file declares.")],
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Forget a network that was taken out of the files, unless nodes have addresses in it."""
+    from racksalt.conductor.networks import forget
+
+    show(forget(_app(context).operations, network, test=dry_run), as_json)
 
 
 @cli.command()
@@ -268,7 +291,7 @@ def demo(
     exit_when_done: Annotated[
         bool, typer.Option("--exit", help="End by itself; 0 only if all went well.")
     ] = False,
-    nodes: int = 8,
+    nodes: Machines = 8,
 ) -> None:
     """Bring a virtual rack from power-on to ready, with a real Salt master and real minions."""
     from racksalt.lab.demo import run
@@ -278,7 +301,7 @@ def demo(
 
 @lab.command("fleet")
 def lab_fleet(
-    nodes: int = 1000,
+    nodes: Machines = 1000,
     bmc: Annotated[str, typer.Option(help="simulated, ipmi or redfish.")] = "simulated",
     as_json: Json = False,
 ) -> None:
@@ -307,6 +330,10 @@ def main() -> None:
         _fail(error, {"problems": error.detail.get("problems", ())})
     except RacksaltError as error:
         _fail(error, {})
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        told = f"{where}{error.strerror or error}"
+        _fail(RacksaltError(told, "mend it, or name another place, and try again"), {})
 
 
 def _fail(error: RacksaltError, more: dict[str, Any]) -> None:

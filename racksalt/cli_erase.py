@@ -44,7 +44,7 @@ def verify_certificate(
     """Say whether an erase certificate is what this site signed; exit status 1 if it is not."""
     try:
         told = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"{file} cannot be read: {error}", "give a JSON file") from None
     checked = _app(context).operations.check_certificate(told)
     show(checked, as_json, _print_checked)

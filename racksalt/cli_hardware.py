@@ -6,11 +6,9 @@ import getpass
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from racksalt.bootstrap import open_app, settings_from
-from racksalt.cli_output import clean, show
+from racksalt.cli_output import a_table, clean, print_table, show
 from racksalt.conductor.hardware import HardwareOperations, problems
 
 hardware = typer.Typer(
@@ -113,7 +111,8 @@ def hardware_security(context: typer.Context, nodes: Some = None, as_json: Json 
 
 
 def _print_burn_in(rows: list[dict[str, Any]]) -> None:
-    table = Table("node", "part", "measure", "value", "median", "off", "peers", "model", "")
+    names = ("node", "part", "measure", "value", "median", "off", "peers", "model", "")
+    table = a_table(names, [row["node"] for row in rows])
     for row in rows:
         off = "" if row["deviation"] is None else f"{row['deviation']:+.0%}"
         said = "FAILED" if not row["ok"] else "stands out" if row["stands_out"] else ""
@@ -126,7 +125,7 @@ def _print_burn_in(rows: list[dict[str, Any]]) -> None:
         ]
         texts += [off, str(row["peers"]), row["model"] or "", f"{said} {row['message']}".strip()]
         table.add_row(*(clean(text).replace("[", "\\[") for text in texts))
-    Console().print(table)
+    print_table(table)
 
 
 def _figure(value: float | None) -> str:

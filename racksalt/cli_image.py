@@ -9,6 +9,7 @@ import typer
 
 from racksalt.bootstrap import settings_from
 from racksalt.cli_output import show
+from racksalt.model.errors import NotFoundError
 from racksalt.settings import Settings
 
 image = typer.Typer(help="Boot and system images.", no_args_is_help=True)
@@ -120,7 +121,12 @@ def verify(
         for wrong in [catalogue.verify(name, found)]
     ]
     show(rows, as_json)
-    if not rows or not all(row["ok"] for row in rows):
+    if not rows:
+        raise NotFoundError(
+            f"there is no image{' of version ' + version if version else ''} in {catalogue.folder}",
+            "`racksalt image list` has all; `racksalt image build live` makes one",
+        )
+    if not all(row["ok"] for row in rows):
         raise typer.Exit(1)
 
 

@@ -13,10 +13,14 @@ from typing import Any, Final
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 INDENT: Final = " " * 18
 NARROWEST: Final = 60
+FIRST_SHARE: Final = 0.25
+"""How much of the terminal's width a table's first column may have for itself."""
+PIPE_WIDTH: Final = 10_000
+"""Wide enough for every row that a program reads."""
 STYLES = {"ready": "green", "problem": "bold red"}
 
 
@@ -38,7 +42,28 @@ def clean(text: str) -> str:
 
 
 def _cell(value: object) -> str:
-    return "" if value is None else escape(clean(str(value)))
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return "" if value is None else escape(clean(text))
+
+
+def a_table(names: Sequence[str], first: Sequence[str] = ()) -> Table:
+    """Return an empty table that cuts nothing off: what is too long for its column goes on in the next line.
+
+    ``first`` are the texts of the first column, which names what the rows are about: where they are short, they stay
+    in one piece, so that they can be copied.
+    """
+    columns = [Column(name, overflow="fold") for name in names]
+    widest = max(map(len, first), default=0)
+    columns[0].no_wrap = widest <= shutil.get_terminal_size().columns * FIRST_SHARE
+    return Table(*columns)
+
+
+def print_table(table: Table) -> None:
+    """Print a table as wide as the terminal; for a program, each row is one line, however long."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPE_WIDTH)
+    console.print(table)
 
 
 def ago(at: float | None) -> str:
@@ -54,7 +79,8 @@ def ago(at: float | None) -> str:
 
 def node_table(nodes: Sequence[dict[str, Any]]) -> Table:
     """Return the table of nodes that `node list` and `watch` show."""
-    table = Table("node", "zone", "rack", "state", "stage", "since", "power", "reason")
+    names = ("node", "zone", "rack", "state", "stage", "since", "power", "reason")
+    table = a_table(names, [n["id"] for n in nodes])
     for n in nodes:
         state = f"[{STYLES.get(n['state'], 'yellow')}]{n['state']}[/]"
         table.add_row(
@@ -72,7 +98,7 @@ def node_table(nodes: Sequence[dict[str, Any]]) -> Table:
 
 def print_nodes(nodes: Sequence[dict[str, Any]]) -> None:
     """Print nodes as a table."""
-    Console().print(node_table(nodes))
+    print_table(node_table(nodes))
 
 
 def print_why(answer: dict[str, Any]) -> None:
@@ -129,10 +155,18 @@ def _rows(answer: Sequence[dict[str, Any]]) -> None:
     if not answer:
         return
     names = list(answer[0])
-    table = Table(*names)
-    for row in answer:
-        table.add_row(*(_cell(row.get(name)) for name in names))
-    Console().print(table)
+    rows = [[_cell(_readable(name, row.get(name))) for name in names] for row in answer]
+    table = a_table(names, [row[0] for row in rows])
+    for row in rows:
+        table.add_row(*row)
+    print_table(table)
+
+
+def _readable(name: str, value: object) -> object:
+    """Return an instant as a date, anything else as it is."""
+    if name.endswith("_at") and isinstance(value, float):
+        return time.strftime("%Y-%m-%d %H:%MZ", time.gmtime(value))
+    return value
 
 
 def _fields(answer: dict[str, Any]) -> None:

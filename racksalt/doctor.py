@@ -14,6 +14,7 @@ from typing import NamedTuple
 from racksalt.adapters.secret_files import open_secrets
 from racksalt.adapters.site_files import check as check_site
 from racksalt.bootstrap import open_app
+from racksalt.conductor.networks import undeclared
 from racksalt.dhcp_view import findings as dhcp_findings
 from racksalt.model.errors import RacksaltError
 from racksalt.model.node import Bmc
@@ -85,6 +86,13 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield _writes(app.store)
         if app.rules.problem is not None:
             yield Finding("stages", False, app.rules.problem.message, app.rules.problem.hint)
+        for name in undeclared(app.store, app.site.declarations):
+            yield Finding(
+                "networks",
+                True,
+                f"{name} is served, but no file declares it",
+                f"if no Salt state does either: racksalt site forget-network {name}",
+            )
         for node in app.store.nodes(state="problem"):
             yield Finding(
                 "nodes",

@@ -52,6 +52,11 @@ class _Line:
         self.breaker = breaker
         self.slow = False
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether its next operation may take long."""
+        return self.breaker.is_suspect or self.slow
+
 
 class BmcPower:
     """Implements ``Power`` and ``Logins`` of `racksalt.conductor.ports`. May be used from many threads.
@@ -97,6 +102,10 @@ class BmcPower:
     def boot_next(self, bmc: Bmc, device: Literal["network", "disk"]) -> None:
         """Choose the device of the next boot only."""
         self._run(bmc, "boot_next", device=device, uefi=self._settings.uefi)
+
+    def is_suspect(self, bmc: Bmc) -> bool:
+        """Say whether the BMC failed or was slow last time, or never worked; asks nobody and waits for nobody."""
+        return self._line(self._key(bmc)).is_suspect
 
     def default_logins(self, bmc: Bmc) -> list[str]:
         """Return the user names whose factory password still works; one try each, which no breaker counts."""
@@ -160,9 +169,8 @@ class BmcPower:
     def _send(self, bmc: Bmc, line: _Line, job: dict[str, Any]) -> Any:
         doubt = "observe before repeating: it may have been done" if job["op"] in ACTIONS else ""
         try:
-            suspect = line.breaker.is_suspect or line.slow
             budget_s = LONG_S if job["op"] in LONG else self.budget_s
-            answer = self._pool.run(job, budget_s=budget_s, suspect=suspect)
+            answer = self._pool.run(job, budget_s=budget_s, suspect=line.is_suspect)
         except WorkerLostError as error:
             raise BmcUnreachableError(f"{_name(bmc)}: the BMC worker {error}", doubt) from None
         line.slow = answer["took_s"] > SLOW_S

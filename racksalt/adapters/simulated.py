@@ -7,6 +7,7 @@ ask a real BMC or a real minion, and it is answered by the machine in the lab, n
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from racksalt.adapters.lab_link import LabLink, LinkError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from racksalt.model.node import Bmc
 
 BMC_TIMEOUT_S = 5.0
+SLOW_S = 1.0
+"""A BMC that took longer for its last answer, or gave none, is under suspicion."""
 AGENT_TIMEOUT_S = 10.0
 
 
@@ -53,6 +56,7 @@ class SimulatedPower:
     def __init__(self, links: Links | None = None, timeout_s: float = BMC_TIMEOUT_S) -> None:
         self._links = links or Links()
         self._timeout_s = timeout_s
+        self._suspects: set[tuple[str, int, str]] = set()
 
     def observe(self, bmc: Bmc) -> Literal["on", "off"]:
         """Return the power state now. Raises BmcUnreachableError or BmcRefusedError, as all methods here."""
@@ -70,11 +74,16 @@ class SimulatedPower:
         """Choose the device of the next boot only."""
         self._ask(bmc, "boot_next", device=device)
 
+    def is_suspect(self, bmc: Bmc) -> bool:
+        """Say whether the BMC was silent or slow last time."""
+        return (bmc.address, bmc.port, bmc.node) in self._suspects
+
     def close(self) -> None:
         """Drop the connections to the lab."""
         self._links.close()
 
     def _ask(self, bmc: Bmc, op: str, **more: Any) -> Any:
+        begun = time.monotonic()
         try:
             return self._links.to(bmc.address, bmc.port).ask(
                 op, self._timeout_s, node=bmc.node, **more
@@ -84,6 +93,10 @@ class SimulatedPower:
                 raise BmcRefusedError(f"the simulated BMC of {bmc.node} says: {error}") from error
             message = f"the simulated BMC of {bmc.node} does not answer: {error}"
             raise BmcUnreachableError(message, "is the lab running?") from error
+        finally:
+            was_slow = time.monotonic() - begun > min(SLOW_S, self._timeout_s)
+            note = self._suspects.add if was_slow else self._suspects.discard
+            note((bmc.address, bmc.port, bmc.node))
 
 
 class SimulatedJobs:

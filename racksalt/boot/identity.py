@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from racksalt.model.errors import InvalidInputError
+from racksalt.model.node import serial_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +26,6 @@ SERIAL_WEIGHT = 3
 _HEX12 = re.compile(r"[0-9a-f]{12}")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _PRINTABLE = re.compile(r"[\x20-\x7e]{1,64}")
-_NO_WORD = re.compile(r"[^A-Za-z0-9]")
 _ONE_CHARACTER = re.compile(r"(.)\1*")
 
 # Reference numbers that makers forgot to replace, seen on boards of more than one maker.
@@ -38,9 +38,9 @@ _BATCH_UUIDS = frozenset(
     }
 )
 _BLANK_SERIALS = frozenset(
-    {
+    serial_key(text)
+    for text in (
         "to be filled by o.e.m.",
-        "to be filled by o.e.m",
         "default string",
         "system serial number",
         "chassis serial number",
@@ -56,7 +56,6 @@ _BLANK_SERIALS = frozenset(
         "n/a",
         "na",
         "oem",
-        "o.e.m.",
         "empty",
         "unknown",
         "invalid",
@@ -65,7 +64,7 @@ _BLANK_SERIALS = frozenset(
         "123456789",
         "01234567890123456789",
         "12345678",
-    }
+    )
 )
 
 
@@ -139,10 +138,11 @@ def normalise_serial(text: str | None) -> str | None:
     serial = (text or "").strip()
     if "&" in serial or "#" in serial:
         return None
-    if not _PRINTABLE.fullmatch(serial) or serial.lower() in _BLANK_SERIALS:
+    key = serial_key(serial)
+    if key is None or not _PRINTABLE.fullmatch(serial) or key in _BLANK_SERIALS:
         return None
     # "000000", "xxxxxx", "......" and one or two characters are what an unset field reads like.
-    return None if len(serial) < 3 or _ONE_CHARACTER.fullmatch(serial.lower()) else serial
+    return None if len(serial) < 3 or _ONE_CHARACTER.fullmatch(key) else serial
 
 
 def swapped(uuid: str) -> str:
@@ -229,11 +229,8 @@ def _agrees_uuid(known: Known, claimed: Claim) -> Literal[-1, 0, 1]:
 
 
 def same_serial(one: str, other: str) -> bool:
-    """Say whether two serial numbers are one: only their letters and digits count.
-
-    Firmware pads them, and a ``+`` that iPXE leaves as it is comes out of a query as a space.
-    """
-    return _NO_WORD.sub("", one).lower() == _NO_WORD.sub("", other).lower()
+    """Say whether two serial numbers are one: only their letters and digits count."""
+    return serial_key(one) == serial_key(other)
 
 
 def _agrees_serial(known: Known, claimed: Claim) -> Literal[-1, 0, 1]:

@@ -16,6 +16,7 @@ from racksalt.conductor.view import View
 from racksalt.limits import Recent, Sampler, TokenBuckets
 from racksalt.model.errors import RacksaltError
 from racksalt.model.event import Event
+from racksalt.model.node import serial_key
 from racksalt.store.boot_reads import marks, nodes_with_boots
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ class Context:
         self.clock = clock
         self.monotonic = monotonic
         self.threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="boot-api")
+        # An edit of a large site keeps whoever reads it waiting; that is not to be all threads.
+        self.reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="boot-api-site")
         self.identify = Batcher[Claim, list[Known]](self._identities, self.threads)
         self.views = Batcher[str, View | None](self._views, self.threads)
         self.by_address = TokenBuckets[str](limits.address_rate, limits.address_burst)
@@ -117,6 +120,7 @@ class Context:
     def close(self) -> None:
         """Stop the reader threads."""
         self.threads.shutdown(wait=False)
+        self.reader.shutdown(wait=False)
 
     def boots(self, node: Node) -> BootEnvironment:
         """Return what PXE gives to this node: its own disk where it runs from that, else its state's.
@@ -205,16 +209,15 @@ class Context:
 
 def sort_out(found: Sequence[Known], claims: Sequence[Claim]) -> list[list[Known]]:
     """Return for each claim those nodes that share a mark with it, in time linear in both."""
-    by_mark: dict[str, list[Known]] = {}
+    by_mark: dict[str | None, list[Known]] = {}
     for known in found:
-        serial = [known.serial.lower()] if known.serial else []
         uuid = _spellings(known.uuid) if known.uuid else []
-        for mark in {*known.macs, *uuid, *serial}:
+        for mark in {*known.macs, *uuid, serial_key(known.serial)} - {None}:
             by_mark.setdefault(mark, []).append(known)
     sorted_out = []
     for claim in claims:
         shared: dict[str, Known] = {}
-        marks_of = (claim.mac, claim.uuid or "", (claim.serial or "").lower())
+        marks_of = (claim.mac, claim.uuid, serial_key(claim.serial))
         for mark in marks_of:
             shared.update((known.node, known) for known in by_mark.get(mark, ()))
         sorted_out.append(list(shared.values()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from racksalt.boot_api.errors import (
 from racksalt.model.errors import ForbiddenError, InvalidInputError, RacksaltError
 from racksalt.model.event import Event
 from racksalt.psm.sequences import AGENT_ENVIRONMENTS
-from racksalt.site.secrets import is_encrypted, is_reference, sounds_secret
+from racksalt.site.secrets import is_encrypted, is_reference, sounds_secret, tells_password
 from racksalt.wire import NODE_ID
 
 if TYPE_CHECKING:
@@ -149,15 +150,16 @@ class Nodes:
             "reports_url": f"{settings.url}/v1/nodes/{node.id}/reports",
             "enrolment_url": f"{settings.url}/v1/nodes/{node.id}/enrolment",
             "token_expires_at": caller.boot.expires_at,
-            "configuration": self._configuration(node),
+            "configuration": await self._configuration(node),
         }
 
-    def _configuration(self, node: Node) -> dict[str, Any]:
+    async def _configuration(self, node: Node) -> dict[str, Any]:
         """Return the parts of the node's merged configuration that a boot environment needs."""
         effective = self._context.effective
         if effective is None:
             return {}
-        values = effective(node)
+        loop = asyncio.get_running_loop()
+        values = await loop.run_in_executor(self._context.reader, effective, node)
         needed: dict[str, Any] = public(
             {key: values[key] for key in CONFIGURATION if key in values}
         )
@@ -237,7 +239,7 @@ def public(value: Any) -> Any:
 
 
 def _secret(key: str, value: Any) -> bool:
-    return sounds_secret(key) or is_reference(value) or is_encrypted(value)
+    return sounds_secret(key) or is_reference(value) or is_encrypted(value) or tells_password(value)
 
 
 def _state(outcome: Outcome) -> str | None:

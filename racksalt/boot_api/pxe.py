@@ -16,10 +16,11 @@ from starlette.responses import Response
 
 from racksalt.boot import identity, script, tokens
 from racksalt.boot_api.context import NOBODY
-from racksalt.boot_api.errors import RateLimitedError
+from racksalt.boot_api.errors import RateLimitedError, told
 from racksalt.images.catalogue import Catalogue
 from racksalt.model.errors import InvalidInputError, NotFoundError, RacksaltError
 from racksalt.model.event import Event
+from racksalt.model.node import STRANGER
 from racksalt.psm.sequences import INVENTORY
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Pxe:
             return _hold(asked, error.message)
         except RacksaltError as error:
             LOG.warning("no script for %s: %s", asked.claim.mac, error.message)
-            return _hold(asked, error.message)
+            return _hold(asked, told(error)[0])
         except Exception:
             LOG.exception("no script for %s", asked.claim.mac)
             return _hold(asked, "the boot API met an error, its log says which")
@@ -119,7 +120,7 @@ class Pxe:
     async def _unknown(self, asked: Asked) -> str:
         """Enrol a machine that nobody has seen, within the limits."""
         context, mac = self._context, asked.claim.mac
-        now, node = context.monotonic(), f"node-{mac.replace(':', '')}"
+        now, node = context.monotonic(), f"{STRANGER}{mac.replace(':', '')}"
         if context.turned_away.active(mac, now):
             return _hold(asked, FULL)
         if context.unknown.wait_s(None, now):

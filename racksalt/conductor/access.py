@@ -23,6 +23,8 @@ SCOPES = {
     "token:write": "Create and revoke tokens.",
 }
 LONGEST_S = 366 * 86400
+UNTOLD = ("secret_hash", "last_used_at")
+"""What no list of tokens has: the hash is nobody's business, and when a token was used is not written down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +102,7 @@ class Access:
     def listed(self) -> list[dict[str, Any]]:
         """Return all tokens without their secrets."""
         return [
-            {k: v for k, v in row.items() if k != "secret_hash"}
-            for row in self.store.rows("tokens")
+            {k: v for k, v in row.items() if k not in UNTOLD} for row in self.store.rows("tokens")
         ]
 
     def principal(self, bearer: str) -> Principal:

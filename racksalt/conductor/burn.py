@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from racksalt.model.hardware import BurnResult
 from racksalt.store.tables import burn_results
@@ -109,6 +109,17 @@ class Compared:
         }
 
 
+class Peers(NamedTuple):
+    """What the figures of one group have in common: how many they are, their middle, how far they spread."""
+
+    number: int
+    median: float
+    spread: float
+
+
+NO_PEERS = Peers(0, 0.0, 0.0)
+
+
 def compare(results: Iterable[BurnResult]) -> list[Compared]:
     """Return the newest figure of each node, part and measure beside its peers, in the order of nodes and parts."""
     newest: dict[tuple[str, str, str], BurnResult] = {}
@@ -123,24 +134,34 @@ def compare(results: Iterable[BurnResult]) -> list[Compared]:
     for row in newest.values():
         if row.value is not None and row.ok:
             peers.setdefault(_group(row), []).append(row.value)
-    return [_compared(row, peers.get(_group(row), [])) for _, row in sorted(newest.items())]
+    groups = {group: _peers(values) for group, values in peers.items()}
+    return [_compared(row, groups.get(_group(row), NO_PEERS)) for _, row in sorted(newest.items())]
 
 
 def _group(row: BurnResult) -> tuple[str, str, str]:
     return row.part.partition(":")[0], row.measure, row.model or ""
 
 
-def _compared(row: BurnResult, values: Sequence[float]) -> Compared:
-    if row.value is None or len(values) < FEWEST or row.measure.endswith(NOT_COMPARED):
-        return Compared(result=row, peers=len(values))
+def _peers(values: Sequence[float]) -> Peers:
     middle = median(values)
-    spread = SCALE * median(abs(value - middle) for value in values)
+    return Peers(len(values), middle, SCALE * median(abs(value - middle) for value in values))
+
+
+def _compared(row: BurnResult, peers: Peers) -> Compared:
+    if row.value is None or peers.number < FEWEST or row.measure.endswith(NOT_COMPARED):
+        return Compared(result=row, peers=peers.number)
+    middle = peers.median
     off = (row.value - middle) / middle if middle else None
-    score = (row.value - middle) / spread if spread else None
+    score = (row.value - middle) / peers.spread if peers.spread else None
     sign = 1 if row.measure.endswith(LESS_IS_BETTER) else -1
     # Peers that are all alike have no spread: then the share alone decides.
     far = score is None or sign * score > STANDS_OUT
     worse = off is not None and sign * off > AT_LEAST and far
     return Compared(
-        result=row, peers=len(values), median=middle, deviation=off, score=score, stands_out=worse
+        result=row,
+        peers=peers.number,
+        median=middle,
+        deviation=off,
+        score=score,
+        stands_out=worse,
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from racksalt.boot.identity import normalise_serial
+from racksalt.boot.identity import normalise_serial, same_serial
 from racksalt.conductor.addresses import make_room, settle, superseded, told, uprooted
 from racksalt.conductor.owners import Owners, make_way
 from racksalt.model.errors import InvalidInputError
@@ -47,11 +48,14 @@ def declare(
     *,
     test: bool = False,
     around: Declarations | None = None,
+    gone: Collection[str] = (),
+    check: Callable[[Transaction], None] | None = None,
 ) -> dict[str, Any]:
     """Bring the store to what is declared; return what changed (or would, with ``test``), by kind and name.
 
     Nodes that are no longer declared are left alone: a file's mistake must not lose a machine. Networks of another
-    name go, whose addresses are in a declared one; but for a part of a site, with the whole site ``around`` it.
+    name go, whose addresses are in a declared one; but for a part of a site, with the whole site ``around`` it. So do
+    those in ``gone``, unless ``check`` refuses; see ``racksalt.conductor.networks``.
 
     Raises:
         InvalidInputError: a part of a site gives a node the BMC of another; nothing was changed. Of a whole site, the
@@ -59,7 +63,10 @@ def declare(
     """
     changes: dict[str, Any] = {}
     with suppress(_TrialError), store.write() as tx:
-        for name in superseded(tx.all_of(Network), site.networks) if around is None else ():
+        if check is not None:
+            check(tx)
+        old = superseded(tx.all_of(Network), site.networks) if around is None else ()
+        for name in (*old, *(name for name in gone if name not in old)):
             forget_network(tx, name)
             changes.setdefault("gone_networks", []).append(name)
         _declare(tx, site, now, changes, around)
@@ -214,7 +221,7 @@ def _other_board(declared: NodeDeclaration, known: Hardware | None) -> bool:
     """Say whether the site's files name another serial number than the one on record."""
     wanted = normalise_serial(declared.serial)
     serial = normalise_serial(known.serial) if known else None
-    return wanted is not None and wanted.lower() != (serial or "").lower()
+    return wanted is not None and (serial is None or not same_serial(wanted, serial))
 
 
 def _parts(tx: Transaction, declared: NodeDeclaration, owners: dict[str, str]) -> None:

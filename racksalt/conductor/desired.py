@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from racksalt.conductor.declare import declare
+from racksalt.conductor.networks import forget
 from racksalt.model.errors import InvalidInputError
 from racksalt.model.place import Network, Rack, Zone
 from racksalt.psm.kernel import Kind
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 SOURCE = "a Salt state"
 PLACES = {"zones": Zone, "racks": Rack, "networks": Network}
-KINDS = (*PLACES, "nodes")
+GONE = "gone_networks"
+KINDS = (*PLACES, "nodes", GONE)
 GOALS = ("ready", "commissioned", "retired")
 _COMMANDS = {
     ("declared", "ready"): "commission",
@@ -48,11 +50,17 @@ def present(
 ) -> dict[str, Any]:
     """Bring one zone, rack, network or node to what is declared; return what changed (or would).
 
+    Of the kind ``gone_networks`` is a network that shall not be there.
+
     Raises:
         InvalidInputError: the declaration makes no sense, or its BMC is another node's; nothing was changed.
+        ConflictError: nodes have addresses in the network that shall not be there.
     """
     if kind not in KINDS:
         raise InvalidInputError(f"no kind {kind!r}", f"one of {', '.join(KINDS)}")
+    if kind == GONE:
+        there = any(it.name == name for it in operations.store.all_of(Network))
+        return forget(operations, name, test=test) if there else {}
     given = {key: value for key, value in fields.items() if value is not None}
     around, problems = read(
         {SOURCE: _joined(_around(operations, kind, name, given), kind, name, given)}

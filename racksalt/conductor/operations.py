@@ -5,35 +5,34 @@ Every answer is plain data that JSON can carry. Times are seconds since the epoc
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from racksalt.conductor.access import Access, Principal
 from racksalt.conductor.certificates import Seal, as_dict, parse
+from racksalt.conductor.commands import Commands
 from racksalt.conductor.conductor import Conductor
 from racksalt.conductor.declare import REFUSED, declare
-from racksalt.conductor.planning import plan_hash, plan_node, refusal
-from racksalt.conductor.view import View
 from racksalt.conductor.why import why
 from racksalt.model.errors import (
     ConflictError,
-    IllegalEventError,
     InvalidInputError,
     NotFoundError,
-    RacksaltError,
     SettingsError,
 )
 from racksalt.model.event import Entry, Event
 from racksalt.model.hardware import PlaceProposal
 from racksalt.model.node import Address, Bmc, Disk, Hardware, Nic, Node
-from racksalt.psm.table import COMMANDS
+from racksalt.model.place import Rack, Zone
+from racksalt.psm.table import MACHINE
+from racksalt.site.problems import one_of
 from racksalt.site.schema import Place
 from racksalt.site.secrets import shown
 from racksalt.site.site import Site
 from racksalt.store.certificates import certificates
 from racksalt.store.rows import values
+
+PLACES: dict[str, type[Rack | Zone]] = {"zone": Zone, "rack": Rack}
 
 
 class Operations:
@@ -42,14 +41,25 @@ class Operations:
     def __init__(self, conductor: Conductor, site: Site, access: Access) -> None:
         self.conductor, self.site, self.access = conductor, site, access
         self.store, self.clock = conductor.store, conductor.world.clock
+        self.commands = Commands(conductor)
 
     # Asking.
 
     def list_nodes(
         self, state: str | None = None, rack: str | None = None, zone: str | None = None
     ) -> list[dict[str, Any]]:
-        """Return nodes by id, narrowed by state, rack and zone."""
-        return [_told(node) for node in self.store.nodes(state=state, rack=rack, zone=zone)]
+        """Return nodes by id, narrowed by state, rack and zone.
+
+        Raises:
+            InvalidInputError: there is no such state, rack or zone.
+        """
+        found = self.store.nodes(state=state, rack=rack, zone=zone)
+        # Whether the names make sense is asked only where nothing fits them.
+        asked = {"state": state, "rack": rack, "zone": zone} if not found else {}
+        for kind, name in asked.items():
+            if name is not None and name not in (known := self._known(kind)):
+                raise InvalidInputError(f"no {kind} {name!r}", one_of(name, known))
+        return [_told(node) for node in found]
 
     def show(self, node: str) -> dict[str, Any]:
         """Return one node with its hardware, NICs, disks, BMC (no secret), addresses and proposed place."""
@@ -133,7 +143,11 @@ class Operations:
         """Return which nodes a layer file touches, or would touch with other values."""
         places = {place.node: place for place in self.site.declarations.places()}
         places |= {node.id: Place(node.id, node.rack, node.zone) for node in self.store.nodes()}
-        return self.site.impact(file, against, [places[name] for name in sorted(places)]).as_dict()
+        others = {
+            kind: [place.name for place in self.store.all_of(noun)] for kind, noun in PLACES.items()
+        }
+        wanted = [places[name] for name in sorted(places)]
+        return self.site.impact(file, against, wanted, others).as_dict()
 
     # Commanding.
 
@@ -157,40 +171,14 @@ class Operations:
             dry_run: only plan.
             plan: hash of the plan that was reviewed; another plan by now is a ConflictError.
             goal: ``ready`` or ``commissioned``, where commissioning shall lead.
-            request: an id of this request; the same id again has no second effect, and the same answer.
+            request: an id of this request; the same id again has no second effect, and the same answer: about the
+                nodes of the first time, whatever is named now. What was cut off is carried out if its plan is the same.
 
         Returns:
             ``{"command", "dry_run", "accepted": [{"node", "from", "to", "seq"}], "refused": [{"node", "code",
             "message", "hint", "legal"}], "plan": {"hash", "nodes": [...]}}``
         """
-        if command not in COMMANDS:
-            raise InvalidInputError(f"no command {command!r}", f"one of {', '.join(COMMANDS)}")
-        if goal not in (None, "ready", "commissioned"):
-            raise InvalidInputError(f"no goal {goal!r}", "ready or commissioned")
-        names = list(dict.fromkeys(nodes))
-        events = {name: self._command(command, name, actor, goal, request) for name in names}
-        before = self._answered(events) if request and not dry_run else []
-        events = {k: v for k, v in events.items() if k not in {entry.node for entry in before}}
-        plans, refused = self._plan(events)
-        told = {"hash": plan_hash(plans), "nodes": plans}
-        if plan is not None and plan != told["hash"] and not before:
-            raise ConflictError(
-                f"the plan is now {told['hash']}, not {plan}", "review the new plan and commit it"
-            )
-        answer = {
-            "command": command,
-            "dry_run": dry_run,
-            "accepted": [],
-            "refused": refused,
-            "plan": told,
-        }
-        if not dry_run:
-            self._carry_out(
-                [events[one["node"]] for one in plans], {p["node"]: p for p in plans}, answer
-            )
-            self._note_refusals(events, refused)
-            _tell_again(before, answer)
-        return answer
+        return self.commands.run(command, nodes, actor, dry_run, plan, goal, request)
 
     def declare(self, *, test: bool = False) -> dict[str, Any]:
         """Take the site's declarations into the store; start nodes if its policy says so. Returns what changed."""
@@ -240,6 +228,11 @@ class Operations:
             raise SettingsError("erase certificates are not signed here", "no key was handed in")
         return self.conductor.seal
 
+    def _known(self, kind: str) -> list[str]:
+        if kind == "state":
+            return sorted(MACHINE.states)
+        return sorted(place.name for place in self.store.all_of(PLACES[kind]))
+
     def _place(self, node: str) -> tuple[str | None, str | None]:
         try:
             found = self.store.node(node)
@@ -247,21 +240,6 @@ class Operations:
             place = self.site.place(node)
             return place.zone, place.rack
         return found.zone, found.rack
-
-    def _command(
-        self, command: str, node: str, actor: str, goal: str | None, request: str | None
-    ) -> Event:
-        one = f"{request}:{node}" if request else uuid.uuid4().hex
-        data = {"goal": goal} if goal else {}
-        return Event(
-            id=f"{command}:{one}",
-            node=node,
-            name=command,
-            at=self.clock(),
-            source="operator",
-            actor=actor,
-            data=data,
-        )
 
     def _auto(self, node: str, goal: str) -> Event:
         return Event(
@@ -274,81 +252,10 @@ class Operations:
             data={"goal": goal},
         )
 
-    def _answered(self, events: Mapping[str, Event]) -> list[Entry]:
-        """Return what became of these commands when they came for the first time."""
-        return self.store.entries([event.id for event in events.values()])
-
-    def _plan(
-        self, events: Mapping[str, Event]
-    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        rules, now = self.conductor.rules(), self.clock()
-        found = self.store.topology_of(list(events))
-        hardware = {row.node: row for row in found["hardware"]}
-        nodes: dict[str, Node] = {node.id: node for node in found["nodes"]}
-        disks: dict[str, list[Disk]] = {}
-        for disk in found["disks"]:
-            disks.setdefault(disk.node, []).append(disk)
-        boots = self.store.boots_of(list(nodes))
-        plans, refused = [], []
-        for name, event in events.items():
-            try:
-                if name not in nodes:
-                    raise NotFoundError(
-                        f"node {name!r} is unknown",
-                        "`racksalt node list` shows those that are known",
-                    )
-                known = tuple(boots.get(name, ()))
-                view = View(node=nodes[name], boots=known, hardware=hardware.get(name), now=now)
-                plans.append(plan_node(view, event, disks.get(name, []), rules).as_dict())
-            except RacksaltError as error:
-                refused.append(refusal(name, error))
-        return plans, refused
-
-    def _carry_out(
-        self, events: Sequence[Event], plans: Mapping[str, Any], answer: dict[str, Any]
-    ) -> None:
-        for event, outcome in zip(events, self.conductor.handle(events), strict=True):
-            if outcome.error is not None:
-                answer["refused"].append(refusal(event.node, outcome.error))
-                continue
-            steps = plans[event.node]["transitions"]
-            state = outcome.node.state if outcome.node else None
-            before = (
-                outcome.entry.from_state
-                if outcome.entry
-                else (steps[0]["from"] if steps else state)
-            )
-            answer["accepted"].append(
-                {"node": event.node, "from": before, "to": state, "seq": outcome.seq}
-            )
-
-    def _note_refusals(
-        self, events: Mapping[str, Event], refused: Sequence[Mapping[str, Any]]
-    ) -> None:
-        """Journal what was refused while planning, for nodes that exist.
-
-        As a refusal, whatever the node would accept by now: nobody has reviewed what that would do.
-        """
-        why = {one["node"]: one["message"] for one in refused if one["code"] != "not_found"}
-        told = [(events[name], message) for name, message in why.items()]
-        self.conductor.handle(
-            [replace(e, data={**e.data, "refused": message}) for e, message in told]
-        )
-
 
 def _told(node: Node) -> dict[str, Any]:
     """Return what users are told of a node's own row."""
     return {name: value for name, value in values(node).items() if name != "parts_version"}
-
-
-def _tell_again(entries: Sequence[Entry], answer: dict[str, Any]) -> None:
-    for one in entries:
-        if one.kind == "transition":
-            told = {"from": one.from_state, "to": one.to_state, "seq": one.seq}
-            answer["accepted"].append({"node": one.node, **told})
-        else:
-            error = IllegalEventError(one.message)
-            answer["refused"].append(refusal(one.node, error))
 
 
 def _replayed(states: dict[str, str], entry: Entry) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,17 @@ Agent = Literal["salt", "light"]
 """How stages reach the node: a Salt minion, or the light agent of a simulated fleet."""
 BmcProtocol = Literal["ipmi", "redfish", "simulated"]
 Family = Literal[4, 6]
+STRANGER = "node-"
+"""How the id of a machine begins that booted and that nobody declared; its MAC follows."""
+_NO_WORD = re.compile(r"[^A-Za-z0-9]")
+
+
+def serial_key(serial: str | None) -> str | None:
+    """Return what counts of a serial number, its letters and digits in lower case; None if it has neither.
+
+    Firmware pads it, and a ``+`` that iPXE leaves as it is comes out of a query as a space.
+    """
+    return _NO_WORD.sub("", serial or "").lower() or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

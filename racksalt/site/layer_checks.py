@@ -10,7 +10,7 @@ from racksalt.site.layers import REMOVE, Claim, Layer, Path, claims, colon, lift
 from racksalt.site.pillar import FACTS, OWN
 from racksalt.site.problems import SiteProblem, one_of
 from racksalt.site.schema import Declarations
-from racksalt.site.secrets import is_encrypted, is_reference, sounds_secret
+from racksalt.site.secrets import is_encrypted, is_reference, sounds_secret, tells_password
 
 
 def check_values(file: str, values: Mapping[str, Any]) -> Iterator[SiteProblem]:
@@ -38,9 +38,15 @@ def _walk(file: str, values: Mapping[str, Any], above: str) -> Iterator[SiteProb
                 f"{REMOVE} in a list takes nothing away",
                 "lists replace as a whole: write the list that you want",
             )
-        elif isinstance(value, str) and sounds_secret(key) and not _may_be_told(value):
+        elif isinstance(value, list | str) and _gives_away(key, value):
             hint = "refer to it (sdb://…) or encrypt it (PGP)"
             yield SiteProblem(file, key, "looks like a secret in plain text", hint, "warning")
+
+
+def _gives_away(key: str, value: list[Any] | str) -> bool:
+    if isinstance(value, list):
+        return any(map(tells_password, value))
+    return tells_password(value) or (sounds_secret(key) and not _may_be_told(value))
 
 
 def _may_be_told(value: str) -> bool:

@@ -38,8 +38,8 @@ class Policy:
     """How far the site lets nodes go by themselves.
 
     ``approve`` says who lets unknown hardware in: ``hand`` a person, ``manifest`` its declared serial or MAC, ``auto``
-    anybody, up to ``approve_limit`` nodes. ``auto_commission`` starts declared nodes without a command; ``goal`` is the
-    rest state that they head for.
+    anybody, up to ``approve_limit`` machines that nobody declared. ``auto_commission`` starts declared nodes without a
+    command; ``goal`` is the rest state that they head for.
     """
 
     approve: Literal["hand", "manifest", "auto"] = "hand"

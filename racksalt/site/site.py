@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -81,6 +81,7 @@ class Site:
         file: str,
         against: Mapping[str, Any] | None = None,
         places: Sequence[Place] | None = None,
+        others: Mapping[str, Collection[str]] | None = None,
     ) -> FileImpact:
         """Return which nodes a layer file reaches, and what of it prevails on each.
 
@@ -89,9 +90,10 @@ class Site:
             against: the values that the file would have instead (``{}`` for a deleted file); None asks about the
                 file as it is.
             places: the nodes to look at; by default, those that the site declares.
+            others: names of zones, racks and nodes that are known though the site does not declare them, by kind.
 
         Raises:
-            InvalidInputError: no layer can have such a file.
+            InvalidInputError: no layer can have such a file, or nobody knows the zone, rack or node of its name.
             NotFoundError: there is no such file, and no values were given that it would have.
         """
         scope = scope_of(file)
@@ -103,13 +105,13 @@ class Site:
             )
         nodes = self.declarations.places() if places is None else places
         reached = [place for place in nodes if scope.covers(place)]
-        if scope.layer != "global" and not reached and places is None:
-            self._is_known(scope.kind, scope.name)
+        if scope.layer != "global" and not reached:
+            self._is_known(scope.kind, scope.name, (others or {}).get(scope.kind, ()))
         new = None if against is None else Layer(scope.origin, against)
         return impact(scope, reached, self._source.layers, self._merged, new)
 
-    def _is_known(self, kind: str, name: str) -> None:
-        names = sorted(getattr(self.declarations, f"{kind}s"))
+    def _is_known(self, kind: str, name: str, others: Collection[str]) -> None:
+        names = sorted({*getattr(self.declarations, f"{kind}s"), *others})
         if name not in names:
             raise InvalidInputError(f"no {kind} {name!r} is declared", one_of(name, names))
 

@@ -73,5 +73,5 @@ def write(tx: Transaction, gone: Sequence[Address], put: Sequence[Address]) -> N
 
 
 def forget_network(tx: Transaction, name: str) -> None:
-    """Delete a network that another one has taken the place of."""
+    """Delete a network in which no node has an address, or that another one has taken the place of."""
     tx.remove(t.networks, name=name)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from sqlalchemy import bindparam, select
 
-from racksalt.model.node import Boot, Node
+from racksalt.model.node import Boot, Node, serial_key
 from racksalt.store import tables as t
 from racksalt.store.rows import NOUNS, query, reader
 
@@ -27,7 +27,7 @@ _HITS = (
             t.hardware.c.system_uuid.in_(bindparam("uuids", expanding=True))
         ),
         select(t.hardware.c.node).where(
-            t.hardware.c.serial.in_(bindparam("serials", expanding=True))
+            t.hardware.c.serial_key.in_(bindparam("serials", expanding=True))
         ),
     )
 )
@@ -54,7 +54,10 @@ class Marks(NamedTuple):
 def marks(
     store: Store, macs: Collection[str], uuids: Collection[str], serials: Collection[str]
 ) -> list[Marks]:
-    """Return the marks of every node that has one of these MACs, UUIDs or serials; one statement."""
+    """Return the marks of every node that has one of these MACs, UUIDs or serials; one statement.
+
+    A serial number is found in any spelling, MACs and UUIDs as they are given.
+    """
     with store.read() as connection:
         return marks_in(connection, macs, uuids, serials)
 
@@ -66,7 +69,8 @@ def marks_in(
     serials: Collection[str],
 ) -> list[Marks]:
     """Return the same within a transaction that is open."""
-    wanted = {"macs": list(macs), "uuids": list(uuids), "serials": list(serials)}
+    keys = {key for serial in serials if (key := serial_key(serial))}
+    wanted = {"macs": list(macs), "uuids": list(uuids), "serials": list(keys)}
     rows = connection.execute(_MARKS, wanted).all()
     found: dict[str, tuple[set[str], str | None, str | None]] = {}
     for node, mac, system_uuid, serial in rows:

@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, Table, select
 from racksalt.model.certificate import EraseCertificate
 from racksalt.model.event import Effect, Entry, Event
 from racksalt.model.hardware import BurnResult, Facts, PlaceProposal
-from racksalt.model.node import Address, Bmc, Boot, Disk, Hardware, Nic, Node
+from racksalt.model.node import Address, Bmc, Boot, Disk, Hardware, Nic, Node, serial_key
 from racksalt.model.place import Network, Rack, Zone
 from racksalt.store import tables as t
 
@@ -34,6 +34,10 @@ NOUNS: dict[type[Any], Table] = {
     PlaceProposal: t.place_proposals,
     BurnResult: t.burn_results,
 }
+MADE: dict[type[Any], dict[str, Callable[[Any], Any]]] = {
+    Hardware: {"serial_key": lambda noun: serial_key(noun.serial)}
+}
+"""Columns that a row is looked up by and that nobody reads: each is made of the noun."""
 PARTS = (Hardware, Nic, Disk, Bmc, Address)
 """What belongs to a node and is shown with it; ``Node.parts_version`` counts their changes."""
 
@@ -52,7 +56,8 @@ def reader(noun: type[Noun]) -> Callable[[Iterable[Row[Any]]], list[Noun]]:
 
 def values(noun: Any) -> dict[str, Any]:
     """Return a noun's columns by name."""
-    return {name: getattr(noun, name) for name in type(noun).__dataclass_fields__}
+    row = {name: getattr(noun, name) for name in type(noun).__dataclass_fields__}
+    return row | {name: made(noun) for name, made in MADE.get(type(noun), {}).items()}
 
 
 def effect_of(row: Row[Any]) -> Effect:

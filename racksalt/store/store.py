@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import inf
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
@@ -17,11 +18,12 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    tuple_,
 )
 
 from racksalt.model.errors import NotFoundError
 from racksalt.model.event import Entry
-from racksalt.model.node import Boot, Node
+from racksalt.model.node import STRANGER, Boot, Node, serial_key
 from racksalt.model.place import Network, Rack, Zone
 from racksalt.store import tables as t
 from racksalt.store.engine import WRITE, open_engine
@@ -148,9 +150,31 @@ class Store:
         """Return those of the nodes that exist."""
         return self._select(Node, t.nodes.c.id.in_(list(ids)))
 
-    def overdue(self, now: float) -> list[Node]:
-        """Return the nodes whose deadline has passed."""
-        return self._select(Node, t.nodes.c.deadline_at < now)
+    def strangers_before(self, node: Node) -> list[str]:
+        """Return the machines that booted undeclared and have a place before this one.
+
+        They were let in, or are there for longer; retired ones have none.
+        """
+        of = t.nodes.c
+        earlier = tuple_(of.created_at, of.id) < tuple_(node.created_at, node.id)
+        wanted = select(of.id).where(
+            of.id.startswith(STRANGER, autoescape=True),
+            of.id != node.id,
+            of.state != "retired",
+            or_(of.approved, earlier),
+        )
+        with self.read() as connection:
+            return list(connection.execute(wanted).scalars())
+
+    def overdue(self, now: float, longest_s: float = inf) -> list[Node]:
+        """Return the nodes whose deadline has passed, or is further off than ``longest_s``, the longest that there is.
+
+        Such a one was written by a clock that ran ahead.
+        """
+        at = t.nodes.c.deadline_at
+        if longest_s == inf:
+            return self._select(Node, at < now)
+        return self._select(Node, or_(at < now, at > now + longest_s + AHEAD_S))
 
     def awaiting(self, name: str, nodes: Sequence[str]) -> set[str]:
         """Return those of the nodes for which this effect is still to be done."""
@@ -285,11 +309,11 @@ class Store:
     def identify(
         self, macs: Iterable[str], serial: str | None, system_uuid: str | None
     ) -> list[Node]:
-        """Return nodes that have one of the MACs, the serial or the system UUID."""
+        """Return nodes that have one of the MACs, the serial (in any spelling) or the system UUID."""
         by_mac = select(t.nics.c.node).where(t.nics.c.mac.in_(list(macs)))
         claims = []
-        if serial:
-            claims.append(t.hardware.c.serial == serial)
+        if key := serial_key(serial):
+            claims.append(t.hardware.c.serial_key == key)
         if system_uuid:
             claims.append(t.hardware.c.system_uuid == system_uuid)
         found: ColumnElement[bool] = t.nodes.c.id.in_(by_mac)

@@ -117,7 +117,8 @@ hardware = Table(
     "hardware",
     metadata,
     Column("node", ForeignKey(OF_NODE), primary_key=True),
-    Column("serial", String(128), index=True),
+    Column("serial", String(128)),
+    Column("serial_key", String(128), index=True),
     Column("system_uuid", String(64), index=True),
     Column("vendor", String(128)),
     Column("product", String(128)),
@@ -314,6 +315,15 @@ erase_certificates = Table(
     Column("signature", String(128), nullable=False),
     Column("key", String(64), nullable=False),
     Index(None, "node", "seq"),
+)
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("plan", String(64), nullable=False),
+    Column("nodes", JSON, nullable=False),
+    Column("refused", JSON, nullable=False),
 )
 marks = Table(
     "marks",

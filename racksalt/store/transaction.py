@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import (
     BindParameter,
@@ -56,7 +56,9 @@ _BMCS = query(Bmc).where(t.bmcs.c.node.in_(IDS))
 _BURNS = query(BurnResult).where(t.burn_results.c.node.in_(IDS))
 _PROPOSALS = query(PlaceProposal).where(t.place_proposals.c.node.in_(IDS))
 _NICS = query(Nic).where(t.nics.c.node.in_(IDS)).order_by(t.nics.c.id)
-_SEEN = select(t.journal.c.event_id, t.journal.c.seq).where(t.journal.c.event_id.in_(IDS))
+_SEEN = select(*(t.journal.c[name] for name in ("event_id", "seq", "kind", "message"))).where(
+    t.journal.c.event_id.in_(IDS)
+)
 _HEAD = select(func.coalesce(func.max(t.journal.c.seq), 0))
 _KEPT = ("id", "parts_version")
 _NODE_UPDATE = (
@@ -65,6 +67,14 @@ _NODE_UPDATE = (
     .values({c.name: bindparam(c.name) for c in t.nodes.c if c.name not in _KEPT})
 )
 _TOUCH = update(t.nodes).where(OF.id.in_(IDS)).values(parts_version=OF.parts_version + 1)
+
+
+class Seen(NamedTuple):
+    """What the journal has of an event that was handled before."""
+
+    seq: int
+    kind: str
+    message: str
 
 
 class Transaction:
@@ -105,10 +115,10 @@ class Transaction:
         """Return all rows of one noun."""
         return reader(noun)(self.connection.execute(query(noun)))
 
-    def seen(self, event_ids: Iterable[str]) -> dict[str, int]:
-        """Return the journal's sequence numbers of those events that it has already."""
+    def seen(self, event_ids: Iterable[str]) -> dict[str, Seen]:
+        """Return those events that the journal has already, by id, with what became of them."""
         rows = self.connection.execute(_SEEN, {"ids": list(event_ids)})
-        return {row.event_id: row.seq for row in rows}
+        return {row.event_id: Seen(*row[1:]) for row in rows}
 
     def head(self) -> int:
         """Return the journal's newest sequence number."""
@@ -362,19 +372,19 @@ class Transaction:
             self.connection.execute(delete(t.outbox).where(OUT.id.in_(IDS)), {"ids": list(ids)})
 
     def effects_again(self, rows: Sequence[dict[str, Any]], owner: str) -> None:
-        """Put effects back: each row {id, not_before, progress, attempts, error}.
+        """Put effects back: each row {id, attempts, not_before, progress, error}; ``attempts`` as it was leased.
 
-        What another conductor has leased since is its own: what it saw is newer.
+        What another conductor has leased since is its own, and one that was tried since has news of its own, which
+        are newer: both stay as they are.
         """
         if rows:
+            keys, news = ("id", "attempts"), ("not_before", "progress", "error")
             mine = or_(OUT.lease_owner.is_(None), OUT.lease_owner == owner)
-            again = update(t.outbox).where(OUT.id == bindparam("_id"), mine)
-            columns = ("not_before", "progress", "attempts", "error")
-            again = again.values(
-                {c: bindparam(c) for c in columns} | {"lease_owner": None, "lease_until": None}
-            )
+            again = update(t.outbox).where(mine, *(OUT[k] == bindparam(f"_{k}") for k in keys))
+            free = {"attempts": OUT.attempts + 1, "lease_owner": None, "lease_until": None}
             self.connection.execute(
-                again, [{"_id": r["id"], **{c: r[c] for c in columns}} for r in rows]
+                again.values({**free, **{c: bindparam(c) for c in news}}),
+                [{f"_{k}": r[k] for k in keys} | {c: r[c] for c in news} for r in rows],
             )
 
     def _many(self, noun: type[Noun], wanted: Any, ids: Iterable[str]) -> list[Noun]:

@@ -33,6 +33,7 @@ ELSEWHERE: dict[str, str] = {
     "racksalt/model/event.py": "fields only: no code that could be wrong",
     "racksalt/model/hardware.py": "fields only: no code that could be wrong",
     "racksalt/model/node.py": "fields only: no code that could be wrong",
+    "racksalt/model/request.py": "fields only: no code that could be wrong",
     "racksalt/adapters/salt_switch.py": "tests/integration/test_salt_jobs.py",
     "racksalt/adapters/switch_drivers.py": "tests/integration/test_switch.py",
     "racksalt/cli_switch.py": "tests/integration/test_switch.py",

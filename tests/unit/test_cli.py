@@ -12,6 +12,7 @@ from racksalt import __version__
 from racksalt import cli as module
 from racksalt.cli import cli
 from racksalt.psm.table import COMMANDS
+from racksalt.settings import ImageSettings
 from tests.support import reinstall
 from tests.support.home import home  # noqa: F401  a fixture
 
@@ -27,7 +28,9 @@ def _leaves(command, path=()):
 
 
 COMMAND_OPTIONS = dict(_leaves(typer.main.get_command(cli)))
-WRITING = [f"node {command.replace('_', '-')}" for command in COMMANDS] + ["site declare"]
+WRITING = [f"node {command.replace('_', '-')}" for command in COMMANDS] + [
+    *("site declare", "site forget-network")
+]
 
 
 @pytest.mark.parametrize("name", [n for n in COMMAND_OPTIONS if n.split()[0] in ("node", "token")])
@@ -51,6 +54,45 @@ def test_nodes_are_listed_and_narrowed(home):
     table = home.run("node", "list").stdout
     assert "n1" in table
     assert "declared" in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--state", "redy"), "no state 'redy'\n  did you mean ready"),
+        (("--rack", "nosuch"), "no rack 'nosuch'\n  there is r1, r2"),
+        (("--zone", "nosuch", "--json"), "no zone 'nosuch'\n  there is z1, z2"),
+    ],
+)
+def test_names_that_nobody_knows_are_no_empty_list(home, capsys, monkeypatch, arguments, told):
+    """A typing error is told with the names that there are; exit status 1."""
+    monkeypatch.setenv("RACKSALT_SETTINGS", str(home.settings_file))
+    monkeypatch.setattr(sys, "argv", ["racksalt", "node", "list", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        module.main()
+    assert ended.value.code == 1
+    assert told in capsys.readouterr().err
+
+
+def test_what_the_system_refuses_is_one_line(home, capsys, monkeypatch):
+    """A folder below a file cannot be made: the place and the reason, and no traceback."""
+    folder = home.settings_file / "images"
+    home.change(images=ImageSettings(folder=str(folder)))
+    monkeypatch.setenv("RACKSALT_SETTINGS", str(home.settings_file))
+    monkeypatch.setattr(sys, "argv", ["racksalt", "image", "key"])
+    with pytest.raises(SystemExit) as ended:
+        module.main()
+    assert ended.value.code == 1
+    error = capsys.readouterr().err
+    assert error.splitlines()[0] == f"error: {folder}: Not a directory"
+
+
+@pytest.mark.parametrize("words", [("lab", "fleet"), ("demo",)])
+def test_a_fleet_of_no_machine_is_wrong_usage(home, words):
+    """Nothing is measured over nothing."""
+    result = home.run(*words, "--nodes", "0")
+    assert result.exit_code == 2
+    assert "--nodes" in result.output
 
 
 def test_a_dry_run_changes_nothing(home):
@@ -139,6 +181,7 @@ def test_a_token_is_shown_once_and_can_be_revoked(home):
     listed = home.run("token", "list", "--json").stdout
     assert made["secret"] not in listed
     assert json.loads(listed)[0]["name"] == "dashboard"
+    assert "last_used_at" not in listed, "nothing writes it"
     assert home.run("token", "revoke", made["id"]).exit_code == 0
 
 
@@ -146,6 +189,23 @@ def test_declaring_twice_changes_nothing_the_second_time(home):
     """The first declaration was done when the installation was made."""
     assert home.json("site", "declare") == {}
     assert home.json("site", "declare", "--dry-run") == {}
+
+
+def test_a_network_that_no_file_declares_is_named_and_forgotten(home):
+    """Declaring says which there are and how to be rid of one; a trial says what forgetting it would change."""
+    networks = home.site / "site/networks.yaml"
+    networks.write_text("networks: {p2: {cidr_v4: 10.2.0.0/24}}\n")
+    declared = home.run("site", "declare")
+    assert "forget-network" not in declared.output
+    assert home.run("site", "forget-network", "p2").exit_code != 0, "a file declares it"
+    networks.unlink()
+    assert home.json("site", "declare", "--dry-run") == {}
+    assert "racksalt site forget-network p2" in home.run("site", "declare").output
+    for _ in range(2):
+        trial = home.json("site", "forget-network", "p2", "--dry-run")
+        assert trial == {"gone_networks": ["p2"]}
+    assert home.json("site", "forget-network", "p2") == trial
+    assert "forget-network" not in home.run("site", "declare").output
 
 
 def test_a_site_with_an_error_is_listed_with_exit_status_1(home):

@@ -98,3 +98,5 @@ def test_what_is_no_certificate_is_refused_in_words(erased, tmp_path):
     assert "no erase certificate" in str(refused.exception)
     file.write_text("rubbish")
     assert "cannot be read" in str(erased.run("verify-certificate", str(file)).exception)
+    file.write_text("[" * 100_000)
+    assert "cannot be read" in str(erased.run("verify-certificate", str(file)).exception)

@@ -70,6 +70,17 @@ def test_verify_fails_for_one_wrong_byte_and_names_it(run):
     run("verify", "live/x86_64")
 
 
+def test_verify_says_that_there_is_nothing_to_verify(run):
+    """A timer that watches an empty folder is told so; a program gets an empty list, too."""
+    words = ["image", "verify", "--json"]
+    for more, told in ((["--version", "9"], "of version 9"), ([], "no image in")):
+        if not more:
+            shutil.rmtree(run.shelf.folder)
+        done = CliRunner().invoke(cli, [*words, *more])
+        assert (done.exit_code, done.stdout) == (1, "[]\n")
+        assert told in str(done.exception)
+
+
 def test_the_public_key_is_shown_and_the_private_one_never(run):
     """Asking again makes no new one."""
     first = json.loads(run("key", "--json"))

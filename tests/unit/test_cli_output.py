@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import pytest
@@ -43,6 +44,51 @@ def test_without_a_printer_of_its_own_an_answer_is_a_table(capsys):
     assert "None" not in capsys.readouterr().out
     show([], False)
     assert capsys.readouterr().out == ""
+
+
+ROW = {
+    "id": "0123456789abcdef",
+    "name": "dashboard of the whole data centre",
+    "scopes": ["topology:read", "audit:read"],
+    "created_at": 0.0,
+    "created_by": "operator",
+    "expires_at": 86400.5,
+    "revoked_at": None,
+}
+
+
+def test_a_program_reads_each_row_in_one_line_and_whole(capsys, monkeypatch):
+    """In a pipe there is no width: `grep` and `cut` get ids and paths as they are, lists and instants as words."""
+    monkeypatch.setenv("COLUMNS", "40")
+    path = "/var/lib/racksalt/" + "x" * 300
+    show([ROW, {**ROW, "name": path}], False)
+    printed = capsys.readouterr().out
+    first, second = (line for line in printed.splitlines() if ROW["id"] in line)
+    assert ROW["name"] in first
+    assert "topology:read, audit:read" in first
+    assert "1970-01-02 00:00Z" in first
+    assert path in second
+    assert "…" not in printed
+
+
+@pytest.mark.parametrize("printed", ["rows", "nodes"])
+def test_a_narrow_terminal_cuts_nothing_off(capsys, monkeypatch, printed):
+    """What is too long goes on below, and the first column, which one copies, stays whole."""
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+    monkeypatch.setenv("COLUMNS", "80")
+    node = dict.fromkeys(("zone", "rack", "state", "stage", "power", "reason"), "installing" * 3)
+    shown = {
+        "rows": lambda: show([{**ROW, "seen": "/a" * 40}], False),
+        "nodes": lambda: cli_output.print_nodes([{**node, "id": ROW["id"], "state_since": 0.0}]),
+    }
+    shown[printed]()
+    lines = re.sub("\x1b.*?m", "", capsys.readouterr().out).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(ROW["id"] in line for line in lines)
+    assert all(line.endswith(("│", "┃", "┓", "┩", "┘")) for line in lines)
+    assert "…" not in "".join(lines)
+    texts = "".join("".join(line.split("│")[-2].split()) for line in lines if "│" in line)
+    assert {"rows": "/a" * 40, "nodes": "installing" * 3}[printed] in texts
 
 
 def test_a_nodes_reason_is_in_the_table_as_it_is():

@@ -119,6 +119,19 @@ def test_a_broken_site_is_found(home):
     assert any("nowhere" in finding.seen for finding in _bad(home, "site"))
 
 
+def test_a_network_that_no_file_declares_is_told(home):
+    """It may be a Salt state's, so nothing is wrong; but nothing else would tell."""
+    networks = home.site / "site/networks.yaml"
+    networks.write_text("networks: {p2: {cidr_v4: 10.2.0.0/24}}\n")
+    assert home.run("site", "declare").exit_code == 0
+    assert not [it for it in examine(home.settings) if it.check == "networks"]
+    networks.unlink()
+    (told,) = [it for it in examine(home.settings) if it.check == "networks"]
+    assert told.ok
+    assert told.seen == "p2 is served, but no file declares it"
+    assert "racksalt site forget-network p2" in told.remedy
+
+
 def test_a_database_that_cannot_be_opened_is_found(home):
     """The doctor goes on with the other checks."""
     (home.root / "racksalt.db").write_bytes(b"this is no database" * 100)

@@ -73,6 +73,30 @@ def test_no_password_is_ever_shown(bmcs, power, secret, username, caplog):
     assert "battery-staple" not in shown
 
 
+def test_a_bmc_is_suspect_until_it_answers_and_when_it_is_slow_or_silent(bmcs):
+    """Whoever calls many BMCs keeps these apart from the others; to say so costs no exchange and no wait."""
+    [one] = bmcs.add()
+    clock = [0.0]
+    adapter = IpmiPower(bmcs.secrets, clock=lambda: clock[0], sleep=lambda _s: None)
+    bmc = record(one)
+    try:
+        assert adapter.is_suspect(bmc)
+        assert one.counts["taken"] == 0
+        adapter.observe(bmc)
+        assert not adapter.is_suspect(bmc)
+        with adapter._line(adapter._key(bmc)).lock:
+            assert not adapter.is_suspect(bmc)
+        adapter._line(adapter._key(bmc)).slow = True
+        assert adapter.is_suspect(bmc)
+        adapter.observe(bmc)
+        assert not adapter.is_suspect(bmc)
+        with pytest.raises(BmcRefusedError):
+            adapter.observe(record(one, "file:wrong"))
+        assert adapter.is_suspect(bmc)
+    finally:
+        adapter.close()
+
+
 def test_a_refused_command_is_no_failure_of_the_bmc(bmcs, power, caplog):
     """A completion code is passed on in words, and the circuit stays closed."""
     [one] = bmcs.add()

@@ -117,6 +117,7 @@ def test_a_silent_bmc_delays_nobody_else(lab):
     with pytest.raises(BmcUnreachableError, match="n2-dead-bmc"):
         quick.observe(bmc_of(lab, "n2-dead-bmc"))
     assert quick.observe(bmc_of(lab, "n1")) == "off"
+    assert [quick.is_suspect(bmc_of(lab, name)) for name in ("n1", "n2-dead-bmc")] == [False, True]
     assert not answers
     asking.join(10)
     assert answers == ["off"]

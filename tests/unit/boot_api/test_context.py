@@ -45,10 +45,12 @@ def test_candidates_go_to_the_claims_that_share_a_mark():
     claims = [
         claim("52:54:00:00:00:09", swapped(UUID)),
         claim("52:54:00:00:00:02", "", "SN1"),
+        claim("52:54:00:00:00:04", "", "sn-1"),
         claim("52:54:00:00:00:03"),
     ]
     found = sort_out([n1, n2], claims)
-    assert [[known.node for known in of_claim] for of_claim in found] == [["n1"], ["n2", "n1"], []]
+    names = [[known.node for known in of_claim] for of_claim in found]
+    assert names == [["n1"], ["n2", "n1"], ["n1"], []]
 
 
 def test_identities_are_found_however_they_were_written(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 
@@ -266,10 +267,27 @@ def test_references_to_secrets_are_left_out_at_any_depth():
     assert public(values) == {"a": [{"b": 1}], "d": {"e": 2}}
 
 
-@pytest.mark.parametrize("value", ["sdb://vault/x", "env:PROXY", "-----BEGIN PGP MESSAGE-----\nx"])
+@pytest.mark.parametrize(
+    "value",
+    ["sdb://vault/x", "env:PROXY", "-----BEGIN PGP MESSAGE-----\nx", "http://u:hunter4@proxy:3128"],
+)
 def test_a_part_of_the_configuration_that_is_a_reference_is_left_out(tmp_path, value):
     """A secret right below one of the served keys goes out no more than one further down."""
     with a_site(tmp_path, effective=lambda _node: {"proxy": value, "dns": ["a"]}) as found:
+        found.declare("n1", MAC, UUID, SERIAL, approved=True)
+        boot(found)
+        assert call(found, "GET", "parameters").json()["configuration"] == {"dns": ["a"]}
+
+
+def test_the_site_is_read_beside_the_event_loop(tmp_path):
+    """A large site that was edited is read anew first: meanwhile all other machines are answered."""
+
+    def effective(_node):
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            asyncio.get_running_loop()
+        return {"dns": ["a"]}
+
+    with a_site(tmp_path, effective=effective) as found:
         found.declare("n1", MAC, UUID, SERIAL, approved=True)
         boot(found)
         assert call(found, "GET", "parameters").json()["configuration"] == {"dns": ["a"]}

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 
 from racksalt.boot_api.context import Limits
+from racksalt.model.node import Hardware
 from tests.support.boot_site import BASE, FINGER, TTL_S, a_site, kernel_values
 
 MAC, UUID, SERIAL = "52:54:00:00:00:01", "4c4c4544-0051-3010-8057-b7c04f4d3533", "SN1"
@@ -73,6 +74,19 @@ def test_the_first_boot_of_a_known_node_brings_its_token(site):
 def test_every_spelling_of_the_mac_is_the_same_node(site, mac):
     """The MAC may come with colons, hyphens or neither."""
     assert kernel_values(ask(site, **{**WHO, "mac": mac}))["racksalt.node"] == "n1"
+
+
+@pytest.mark.parametrize("spelt", ["ABC 123-X", "abc123x", "ABC123X"])
+def test_a_node_is_found_by_its_serial_number_however_it_is_spelt(site, spelt):
+    """A node that the files declare by a serial number alone is that machine, in the spelling of its firmware."""
+    node = replace(site.store.node("n1"), id="n2")
+    with site.store.write() as tx:
+        tx.add_nodes([node])
+        tx.put([Hardware(node="n2", serial=spelt)])
+    for said in ("ABC123X", "abc 123-x ", "ABC-123-X"):
+        script = ask(site, **{**WHO, "mac": "52:54:00:12:34:56", "uuid": "", "serial": said})
+        assert kernel_values(script)["racksalt.node"] == "n2"
+    assert site.store.count("nodes") == 2
 
 
 def test_hardware_that_the_next_stage_reads_is_not_read_twice(site):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from racksalt.conductor import burn
 from racksalt.conductor.burn import RUNS, compare, record
 from racksalt.conductor.handle import handle
 from racksalt.model.hardware import BurnResult
@@ -53,6 +56,20 @@ def test_models_and_kinds_are_not_compared_with_one_another():
     rows = [figure(f"n{n}", 500 + n) for n in range(7)]
     assert standing_out([*rows, figure("n9", 150, model="TURNING 1")]) == []
     assert standing_out([*rows, figure("n9", 150, part="network")]) == []
+
+
+def test_the_middle_of_many_figures_is_sought_once(monkeypatch):
+    """Ten thousand disks of one model are compared in a moment: the work grows with them, not with their square."""
+    sought = []
+
+    def counted(values):
+        sought.append(1)
+        return median(values)
+
+    monkeypatch.setattr(burn, "median", counted)
+    rows = [figure(f"n{n}", 500 + n % 50) for n in range(10_000)]
+    assert standing_out([*rows, figure("slow", 100)]) == ["slow"]
+    assert len(sought) == 2
 
 
 def test_few_peers_prove_nothing():

@@ -130,6 +130,17 @@ def test_a_replaced_board_is_taken_from_the_files(store):
     assert declare(store, a_site(declared(serial="NEW")), NOW) == {}
 
 
+@pytest.mark.parametrize("spelt", ["ABC 123-X", "abc123x", "ABC123X "])
+def test_another_spelling_of_a_serial_number_is_no_other_board(store, spelt):
+    """What inventory found of the board stays: spaces, hyphens and case are of the label, not of the number."""
+    declare(store, a_site(declared(serial=spelt)), NOW)
+    found = Hardware(node="n1", serial="ABC123X", vendor="Acme", memory_mib=1024)
+    with store.write() as tx:
+        tx.put([found])
+    assert declare(store, a_site(declared(serial=spelt)), NOW) == {}
+    assert store.parts(Hardware, "n1") == [found]
+
+
 def test_a_stranger_keeps_no_declared_mac(store):
     """What nobody approved cannot hold on to the MAC of a machine that the files declare."""
     with store.write() as tx:

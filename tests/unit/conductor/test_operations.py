@@ -14,6 +14,7 @@ from racksalt.conductor.access import Access
 from racksalt.conductor.operations import Operations
 from racksalt.model.errors import ConflictError, InvalidInputError, NotFoundError
 from racksalt.model.node import Disk
+from racksalt.model.place import Rack, Zone
 from racksalt.settings import ConductorSettings
 from racksalt.site.site import Site
 from racksalt.store.tables import nodes
@@ -92,7 +93,7 @@ def test_what_was_refused_is_not_done_though_it_is_legal_by_now(operations, stor
     """The plan that a person saw does not have it, and the answer says that it was refused."""
     approve(operations, "n1")
     operations.run("commission", ["n1"], "alice")
-    carry_out = operations._carry_out
+    carry_out = operations.commands._carry_out
 
     def meanwhile(*arguments):
         carry_out(*arguments)
@@ -101,7 +102,7 @@ def test_what_was_refused_is_not_done_though_it_is_legal_by_now(operations, stor
             ended = replace(node, state="commissioned", job=None, version=node.version + 1)
             tx.update_nodes([(ended, node.version)])
 
-    monkeypatch.setattr(operations, "_carry_out", meanwhile)
+    monkeypatch.setattr(operations.commands, "_carry_out", meanwhile)
     answer = operations.run("retire", ["n1", "n2"], "alice", request="r7")
     assert [one["node"] for one in answer["refused"]] == ["n1"]
     assert store.node("n1").state == "commissioned"
@@ -204,6 +205,16 @@ def test_explain_and_impact_know_the_place(operations):
     assert "node/n1.sls" in json.dumps(explained)
     assert operations.effective("n2")["ntp"] == ["a"]
     assert "n2" in json.dumps(operations.impact("global/base.sls"))
+
+
+def test_impact_knows_misspelt_names_from_empty_places(operations, store):
+    """A rack that nobody knows is an error; one that only a Salt state declared is not, with no node in it either."""
+    with pytest.raises(InvalidInputError, match="no rack 'r11' is declared"):
+        operations.impact("rack/r11.sls", {"ntp": ["b"]})
+    with store.write() as tx:
+        tx.put_places([Zone(name="z9")])
+        tx.put_places([Rack(name="r11", zone="z9")])
+    assert operations.impact("rack/r11.sls", {"ntp": ["b"]})["nodes"] == []
 
 
 def test_a_policy_starts_declared_nodes_once(store, tmp_path):

@@ -35,6 +35,10 @@ def test_a_removal_in_a_list_is_reported():
 def test_a_secret_in_plain_text_is_a_warning():
     """It works, and it should not be in git."""
     assert keys({"mail": {"password": "hunter2"}}) == [("warning", "mail:password")]
+    assert keys({"rootpassword": "hunter3"}) == [("warning", "rootpassword")]
+    urls = {"db": "postgresql://u:hunter4@h/db", "mirrors": ["http://u:hunter5@h", "http://h:80/"]}
+    assert keys(urls) == [("warning", "db"), ("warning", "mirrors")]
+    assert not keys({"db": "postgresql://u@h:5432/db", "mirrors": ["http://h:3142/a@b"]})
 
 
 def overlaps(one: dict, other: dict) -> list[str]:

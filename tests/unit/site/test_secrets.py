@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from racksalt.site.secrets import HIDDEN, is_encrypted, is_reference, shown, sounds_secret
+from racksalt.site.secrets import (
+    HIDDEN,
+    is_encrypted,
+    is_reference,
+    shown,
+    sounds_secret,
+    tells_password,
+)
 
 SPELLINGS = {
     "snake": "_".join,
@@ -14,6 +21,16 @@ SPELLINGS = {
     "pascal": lambda words: "".join(map(str.title, words)),
 }
 SECRETS = ["password", "passwd", "passphrase", "secret", "token", "psk", "credential", "apikey"]
+SECRETS += [
+    "pwd",
+    "community",
+    "rootpassword",
+    "mysqlpasswd",
+    "clientsecret",
+    "authtoken",
+    "wpapsk",
+]
+SECRETS += ["privatekey", "rocommunity", "userpwd"]
 PAIRS = ["private_key", "api_key", "secret_key", "access_key", "encryption_key"]
 PLAIN = st.sampled_from(["db", "root", "admin", "old", "2", "ntp"])
 
@@ -63,7 +80,8 @@ def test_secrets_below_capitals_and_plurals_are_hidden():
     "key",
     [
         *("secretary", "tokens_per_s:x", "tokens_per_s", "TOKENS_PER_S", "public_key", "keyboard"),
-        *("ntp:servers", "public_keys", "DNS", "passing"),
+        *("ntp:servers", "public_keys", "DNS", "passing", "cwd", "passwords_checked_per_s:x"),
+        *("password:length", "tokenizer", "secretly", "communitypool", "keys", "policies", "pass"),
     ],
 )
 def test_other_keys_are_not_taken_for_secrets(key):
@@ -84,6 +102,46 @@ def test_only_references_stay_legible_below_a_secret_key():
         "at": "sdb://a/b",
         "none": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("url", "legible"),
+    [
+        ("postgresql://u:hunter4@h/db", f"postgresql://u:{HIDDEN}@h/db"),
+        ("redis://:hunter4@h:6379/0", f"redis://:{HIDDEN}@h:6379/0"),
+        ("http://u:1234@h", f"http://u:{HIDDEN}@h"),
+        ("//u:a@b:c@h/x", f"//u:{HIDDEN}@h/x"),
+        ("//u:a/b@h/x", f"//u:{HIDDEN}@h/x"),
+        ("amqp://u:a@h1,amqp://v:b@h2", f"amqp://u:{HIDDEN}@h1,amqp://v:{HIDDEN}@h2"),
+        ("mongodb://u:a@h1:1,h2:2/db", f"mongodb://u:{HIDDEN}@h1:1,h2:2/db"),
+        ("proxy http://u:a@h or none", f"proxy http://u:{HIDDEN}@h or none"),
+    ],
+)
+def test_the_password_of_a_url_is_hidden_below_any_key(url, legible):
+    """In texts, lists and maps; the rest of the URL stays legible."""
+    assert shown("db", {"url": url, "all": [url, 1]}) == {"url": legible, "all": [legible, 1]}
+    assert tells_password(url)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("http://h:3142/debian", "http://h:80/a@b", "http://h:80?a=b@c", "http://[::1]:80/a@b"),
+        *(
+            "git@host:a/b",
+            "ssh://git@host:22/a",
+            "https://h/a:b@c",
+            "sdb://a/b",
+            "//h",
+            "a:b@c",
+            "",
+        ),
+    ],
+)
+def test_urls_without_a_password_stay_as_they_are(text):
+    """A port, an address in brackets and a path are none."""
+    assert shown("db", text) == text
+    assert not tells_password(text)
 
 
 def test_references_and_encrypted_values_are_recognised():

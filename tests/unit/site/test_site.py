@@ -102,6 +102,17 @@ def test_impact_of_a_file_that_is_not_there(source):
         site.impact("rack/r9.sls", {"a": 1})
 
 
+@pytest.mark.parametrize("file", ["zone/z9.sls", "rack/r9.sls", "node/n9.sls"])
+def test_impact_of_a_name_that_nobody_knows(source, file):
+    """It is no file that reaches no node, whichever nodes are looked at; a place without nodes is one."""
+    site = Site(source)
+    places, others = [Place("x1", "r1", "z1")], {"zone": ["z9"], "rack": ["r9"], "node": ["n9"]}
+    with pytest.raises(InvalidInputError, match=r"no (zone|rack|node) '\w9' is declared"):
+        site.impact(file, {"a": 1}, places)
+    assert site.impact(file, {"a": 1}, places, others).nodes == []
+    assert site.impact("rack/r2.sls", {"a": 1}, places).nodes == []
+
+
 def test_explain_goes_through_the_same_layers(source):
     """The explanation of a key is that of the effective value."""
     told = Site(source).explain("ntp:servers", "n0", "r1", "z1")

@@ -40,6 +40,8 @@ def store(tmp_path):
         (["m2"], [], [], ["n1"]),
         ([], ["U1"], [], ["n1"]),
         ([], [], ["S1"], ["n1"]),
+        ([], [], ["s-1", " S 1 "], ["n1"]),
+        ([], [], ["--"], []),
         (["m3"], ["U1"], ["S9"], ["n1", "n2"]),
         (["m9"], [], [], []),
         ([], [], [], []),
@@ -48,6 +50,15 @@ def store(tmp_path):
 def test_any_shared_mark_finds_the_node(store, macs, uuids, serials, nodes):
     """A node is found by any of its MACs, its UUID or its serial number."""
     assert [found.node for found in marks(store, macs, uuids, serials)] == nodes
+
+
+def test_serial_numbers_are_looked_up_by_an_index(store):
+    """A machine's boot must not read all nodes' hardware."""
+    with store.read() as connection:
+        plan = connection.exec_driver_sql(
+            "EXPLAIN QUERY PLAN SELECT node FROM hardware WHERE serial_key IN ('s1', 's2')"
+        )
+        assert "USING INDEX ix_hardware_serial_key" in str(plan.all())
 
 
 def test_a_found_node_comes_with_all_its_marks(store):

@@ -14,8 +14,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
 from racksalt.model.errors import StoreError
+from racksalt.model.node import Hardware, Node
 from racksalt.model.place import Network
 from racksalt.store import Store
+from racksalt.store.boot_reads import marks
 from racksalt.store.engine import WRITE, open_engine
 from racksalt.store.migrate import HERE, migrate, revision
 from racksalt.store.migrations import HEAD
@@ -71,6 +73,32 @@ def test_networks_of_the_first_release_go_on(own_url):
     engine.dispose()
     store = Store(own_url)
     assert store.all_of(Network) == [Network(name="a", purpose="storage", cidr_v4="10.0.0.0/24")]
+    store.close()
+
+
+def test_serial_numbers_of_an_older_release_are_found_in_any_spelling(own_url):
+    """What was written before there were keys gets its key, and one that is none gets none."""
+    nodes = [Node(id=f"n{n}", state="declared", version=0, state_since=0.0) for n in range(4)]
+    serials = ["ABC 123-x", "--", None, "abc124"]
+    store = Store(own_url)
+    with store.write() as tx:
+        tx.add_nodes(nodes)
+        tx.put([Hardware(node=n.id, serial=s) for n, s in zip(nodes, serials, strict=True)])
+    store.close()
+    engine = open_engine(own_url)
+    with engine.connect().execution_options(**{WRITE: True}) as connection, connection.begin():
+        config = _scripts()[0]
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0006")
+        columns = {it["name"] for it in inspect(connection).get_columns("hardware")}
+        assert "serial_key" not in columns
+    engine.dispose()
+    store = Store(own_url)
+    assert [it.node for it in marks(store, [], [], ["abc123X"])] == ["n0"]
+    assert [it["serial_key"] for it in sorted(store.rows("hardware"), key=lambda it: it["node"])] == [
+        *("abc123x", None, None, "abc124")
+    ]  # fmt: skip
+    assert [it.serial for it in sorted(store.all_of(Hardware), key=lambda it: it.node)] == serials
     store.close()
 
 

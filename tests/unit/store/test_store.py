@@ -14,6 +14,7 @@ from racksalt.model.event import Entry
 from racksalt.model.node import Bmc, Hardware, Nic
 from racksalt.store import Store
 from racksalt.store.job_reads import running
+from racksalt.store.transaction import AHEAD_S
 from tests.support.builders import a_bmc, a_node, some_hardware
 
 
@@ -70,6 +71,8 @@ def test_an_entry_comes_back_whole(filled):
     [
         (["m2"], None, None, ["n2"]),
         ([], "S1", None, ["n1"]),
+        ([], " s-1", None, ["n1"]),
+        ([], "--", None, []),
         ([], None, "U1", ["n1"]),
         (["m2"], "S1", None, ["n1", "n2"]),
         ([], None, None, []),
@@ -111,6 +114,9 @@ def test_deadlines_and_jobs_are_found(store):
         )
     assert [n.id for n in store.overdue(5.0)] == []
     assert [n.id for n in store.overdue(6.0)] == ["n1"]
+    # Further off than any deadline is: a clock that ran ahead wrote it.
+    assert store.overdue(-AHEAD_S, longest_s=9.0) == []
+    assert [n.id for n in store.overdue(-AHEAD_S, longest_s=8.9)] == ["n2"]
     assert [n.id for n in running(store)] == ["n2"]
     assert [n.id for n in running(store, ["j", "k"])] == ["n2"]
     assert running(store, ["k"]) == running(store, []) == []

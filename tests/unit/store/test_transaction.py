@@ -100,7 +100,7 @@ def test_what_is_put_back_is_free_with_its_progress(store):
     """A try that must be repeated keeps what it found out, and its error."""
     add(store, effect(1))
     lease(store)
-    row = {"id": 1, "not_before": NOW + 2, "progress": {"a": 1}, "attempts": 1, "error": "why"}
+    row = {"id": 1, "not_before": NOW + 2, "progress": {"a": 1}, "attempts": 0, "error": "why"}
     with store.write() as tx:
         tx.effects_again([row], "a")
     (pending,) = store.pending_effects("n1")
@@ -117,12 +117,30 @@ def test_what_another_has_leased_since_is_not_put_back(store):
     with store.write() as tx:
         tx.beat("b", NOW + LEASE + 1, lease_s=LEASE, silent_s=6)
     lease(store, "b", NOW + LEASE + 1)
-    row = {"id": 1, "not_before": NOW, "progress": {"late": 1}, "attempts": 7, "error": "why"}
+    row = {"id": 1, "not_before": NOW, "progress": {"late": 1}, "attempts": 0, "error": "why"}
     with store.write() as tx:
         tx.effects_again([row], "a")
     (pending,) = store.pending_effects("n1")
     assert (pending["attempts"], pending["error"]) == (0, None)
     assert lease(store, "c", NOW + LEASE + 2) == []
+
+
+def test_what_was_tried_since_is_not_put_back_with_older_news(store):
+    """Another took over, saw more and put it back: the first, late, must not take its progress away."""
+    add(store, effect(1), effect(2, node="n2"))
+    lease(store, "a")
+    with store.write() as tx:
+        tx.beat("b", NOW + LEASE + 1, lease_s=LEASE, silent_s=6)
+    lease(store, "b", NOW + LEASE + 1, limit=1)
+    row = {"id": 1, "not_before": NOW, "progress": {"off": 1}, "attempts": 0, "error": None}
+    late = {**row, "progress": {}, "error": "late"}
+    with store.write() as tx:
+        tx.effects_again([row], "b")
+    with store.write() as tx:
+        tx.effects_again([late, {**late, "id": 2}], "a")
+        tx.effects_again([{**late, "id": 2}], "a")
+    rows = {r["id"]: (r["attempts"], r["progress"], r["error"]) for r in store.rows("outbox")}
+    assert rows == {1: (1, {"off": 1}, None), 2: (1, {}, "late")}
 
 
 def test_a_clock_that_ran_ahead_leaves_nothing_behind(store):
