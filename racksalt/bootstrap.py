@@ -32,7 +32,7 @@ from racksalt.conductor.ports import Jobs, Power
 from racksalt.conductor.switching import SwitchOperations
 from racksalt.conductor.view import Rules
 from racksalt.garbage import collect_seldom
-from racksalt.model.errors import RacksaltError, SettingsError
+from racksalt.model.errors import RacksaltError, SettingsError, UnsoundMachineError
 from racksalt.model.event import Event
 from racksalt.model.node import Node
 from racksalt.psm.kernel import Machine
@@ -56,7 +56,11 @@ def settings_from(path: str | Path | None = None) -> Settings:
 
 
 class SiteRules:
-    """The rules as the site's files have them now; an unsound edit keeps the last good ones and is told once."""
+    """The rules as the site's files have them now; an unsound edit keeps the last good ones and is told once.
+
+    Raises UnsoundMachineError where there are no last good ones: a new process starts not at all rather than with
+    sequences that the site has changed.
+    """
 
     def __init__(self, settings: Settings, site: Site, store: Store) -> None:
         self._settings, self._site, self._store = settings, site, store
@@ -65,6 +69,12 @@ class SiteRules:
         self._declared: Declarations | None = None
         self._rules = self._made(self._base, Declarations())
         self()
+        if self.problem is not None:
+            raise UnsoundMachineError(
+                f"the site's stages and sequences are not sound: {self.problem.message}",
+                "mend them in the site's files (`racksalt site check` names them); a process that was started "
+                "before goes on with the last good ones",
+            ) from self.problem
 
     def __call__(self) -> Rules:
         """Return the rules; costs a few file time stamps when nothing changed."""
@@ -92,11 +102,17 @@ class SiteRules:
         )
 
     def _vouch(self, node: Node, _event: Event) -> bool:
-        """Say whether the site's policy lets this machine, which nobody declared, go on without a person."""
-        policy = self._site.declarations.policy
-        if policy.approve != "auto" or node.approved:
-            return node.approved
-        return policy.approve_limit is None or self._store.count("nodes") <= policy.approve_limit
+        """Say whether the site's policy lets this machine, which nobody declared, go on without a person.
+
+        Those that came first have a place. Who has one is counted, not who was let in: of a batch of events, none is
+        written before all are decided.
+        """
+        declared = self._site.declarations
+        policy = declared.policy
+        if policy.approve != "auto" or node.approved or policy.approve_limit is None:
+            return node.approved or policy.approve == "auto"
+        before = self._store.strangers_before(node)
+        return len([name for name in before if name not in declared.nodes]) < policy.approve_limit
 
 
 @dataclass(slots=True)

@@ -124,7 +124,7 @@ class Conductor:
         self._beat()
         self.sweep("beat", BEAT_S, self._beat)
         self.sweep("work", settings.poll_s, self._look)
-        late = DeadlineSweep(store, world, tell, settings.start_grace_s)
+        late = DeadlineSweep(store, world, tell, settings.start_grace_s, self.rules)
         self.sweep("deadlines", 1.0, late, first_s=settings.start_grace_s)
         self.sweep("jobs", settings.jobs_sweep_s, self._jobs)
         self.sweep("keys", settings.keys_sweep_s, self._keys)
@@ -180,8 +180,9 @@ class Conductor:
         self, name: str, every_s: float, look: Callable[[], None], first_s: float = 0.0
     ) -> None:
         """Look at something every ``every_s`` seconds until the conductor stops."""
-        self._sweeps[name] = Sweep(name, every_s, look, first_s)
-        self._sweeps[name].start()
+        sweep = Sweep(name, every_s, look, first_s)
+        sweep.start()
+        self._sweeps[name] = sweep
 
     def _beat(self) -> None:
         with self.store.write() as tx:

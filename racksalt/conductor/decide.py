@@ -23,6 +23,7 @@ from racksalt.psm.table import ANSWER_S, PLANNED
 
 LANES = {
     "revoke_key": "power",
+    "revoke_old_key": "power",
     "accept_key": "power",
     "power_cycle": "power",
     "power_on": "power",
@@ -44,6 +45,8 @@ SEEN_FROM = ("boot", "keys", "jobs")
 """Sources that tell that the node itself is alive."""
 POWER_COMMANDS = ("power_on", "power_off", "power_cycle")
 JOB_EVENTS = ("stage_succeeded", "stage_failed", "stage_lost")
+GONE = "stage_gone"
+"""The guard of a node whose stage the site's files took out of its sequence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +119,8 @@ def _apply(view: View, event: Event, rules: Rules, row: Transition, jid: str) ->
     if "approve" in row.effects:
         node = replace(node, approved=True)
     node = _job(node, event, row, jid, view.now)
-    node = replace(
-        node, deadline_at=_deadline(node, view, rules, row, stage), version=view.node.version + 1
-    )
+    deadline = _deadline(node, view, event, rules, row, stage)
+    node = replace(node, deadline_at=deadline, version=view.node.version + 1)
     return Decision(
         node=node,
         kind="transition",
@@ -130,7 +132,7 @@ def _apply(view: View, event: Event, rules: Rules, row: Transition, jid: str) ->
         ),
         boots=tuple(boots),
         inventory=_inventory(event, row),
-        void=_void(row, event, moved),
+        void=_void(row, event, moved) | _overtaken(view, event),
     )
 
 
@@ -173,7 +175,7 @@ def _moved(node: Node, view: View, event: Event, rules: Rules, row: Transition) 
         job_since=None,
         boot_environment=env,
         origin=row.source if trouble else None,
-        reason=_reason(view, event) if trouble else None,
+        reason=_reason(view, event, rules, row) if trouble else None,
         goal=_goal(node, event),
     )
 
@@ -189,8 +191,13 @@ def _goal(node: Node, event: Event) -> str:
     return str(told or asked.get(event.name) or node.goal)
 
 
-def _reason(view: View, event: Event) -> str:
+def _reason(view: View, event: Event, rules: Rules, row: Transition) -> str:
     node = view.node
+    if row.guard == GONE:
+        return (
+            f"stage {node.stage!r} was taken out of sequence {rules.machine.states[node.state].sequence!r} while the "
+            f"node was in it: nothing says what comes next; `recover` begins {node.state!r} at its first stage"
+        )
     if event.data.get("message"):
         where = f"stage {node.stage}: " if event.name in JOB_EVENTS and node.stage else ""
         # PostgreSQL keeps no NUL in a text.
@@ -209,7 +216,9 @@ def _reason(view: View, event: Event) -> str:
 
 def _counted(node: Node, view: View, event: Event, row: Transition, stage: Stage | None) -> Node:
     name = stage.name if stage else None
-    if row.target != row.source or name != view.node.stage:
+    # A stage that its sequence has no more stays the node's: without one it would begin the sequence anew.
+    gone = stage is None and row.target == row.source
+    if not gone and (row.target != row.source or name != view.node.stage):
         return replace(
             node, stage=name if row.target != "problem" else view.node.stage, stage_attempt=0
         )
@@ -220,12 +229,10 @@ def _counted(node: Node, view: View, event: Event, row: Transition, stage: Stage
 def _redeemed(view: View, event: Event) -> list[Boot]:
     """Return the boot whose token this event used up."""
     if event.name == "key_proven":
-        wanted = event.data.get("generation"), event.data.get("environment")
         key = event.data.get("key_sha256")
         return [
             replace(boot, redeemed_at=boot.redeemed_at or view.now, key_sha256=key)
-            for boot in view.boots
-            if (boot.generation, boot.environment) == wanted
+            for boot in _proven(view, event)
         ]
     if (
         event.name == "agent_answered"
@@ -235,6 +242,12 @@ def _redeemed(view: View, event: Event) -> list[Boot]:
     ):
         return [replace(view.boot, redeemed_at=view.now)]
     return []
+
+
+def _proven(view: View, event: Event) -> list[Boot]:
+    """Return the boot by whose token a key was proven."""
+    wanted = event.data.get("generation"), event.data.get("environment")
+    return [boot for boot in view.boots if (boot.generation, boot.environment) == wanted]
 
 
 def _taken(boots: list[Boot], view: View, event: Event, node: Node) -> list[Boot]:
@@ -270,7 +283,7 @@ def _job(node: Node, event: Event, row: Transition, jid: str, now: float) -> Nod
 
 
 def _deadline(
-    node: Node, view: View, rules: Rules, row: Transition, stage: Stage | None
+    node: Node, view: View, event: Event, rules: Rules, row: Transition, stage: Stage | None
 ) -> float | None:
     state = rules.machine.states[row.target]
     if state.deadline_s is None:
@@ -278,12 +291,27 @@ def _deadline(
     if "run_stage" in row.effects and stage is not None:
         return view.now + stage.deadline_s * rules.deadline_factor
     if "accept_key" in row.effects:
-        # A key that is proven anew in the middle of a job must not cut the job's time.
-        answer = view.now + min(state.deadline_s, ANSWER_S) * rules.deadline_factor
-        return node.deadline_at if node.job else answer
+        return _answer_by(node, view, event, min(state.deadline_s, ANSWER_S), rules)
+    if row.target == row.source and event.name == "boot_requested" and node.deadline_at:
+        # A machine that starts again and again makes no progress by it.
+        return node.deadline_at
     if row.target != row.source or {"new_boot", "ask_agent"} & set(row.effects):
         return view.now + state.deadline_s * rules.deadline_factor
     return node.deadline_at
+
+
+def _answer_by(node: Node, view: View, event: Event, wait_s: float, rules: Rules) -> float | None:
+    """Return by when an agent whose key is proven must answer.
+
+    A key that is proven anew must not cut a job's time, and is no progress: it may wait for ever and never be accepted.
+    """
+    if node.job:
+        return node.deadline_at
+    answer, key = view.now + wait_s * rules.deadline_factor, event.data.get("key_sha256")
+    again = any(
+        boot.redeemed_at is not None and boot.key_sha256 == key for boot in _proven(view, event)
+    )
+    return min(answer, node.deadline_at) if again and node.deadline_at else answer
 
 
 def _arguments(name: str, event: Event, node: Node, stage: Stage | None) -> dict[str, Any]:
@@ -316,6 +344,24 @@ def _void(row: Transition, event: Event, moved: bool) -> frozenset[str]:
     if "run_stage" in row.effects or event.name in TRIES:
         return _in_lane("agent")
     return ASKING if ASKING & set(row.effects) else frozenset()
+
+
+def _overtaken(view: View, event: Event) -> frozenset[str]:
+    """Return what the node's own proof leaves nothing to do for.
+
+    Who proves the present boot's token is up from it, whoever switched it on: it must not be cut, nor its key wait for
+    a dead BMC. A system that proves the token of its enrolment says so only the first time: its key may lie in the key
+    store while the node is off.
+    """
+    if event.name == "agent_answered":
+        return frozenset({"power_cycle"})
+    if event.name != "key_proven":
+        return frozenset()
+    up = any(
+        boot.generation == view.node.boot or boot.redeemed_at is None
+        for boot in _proven(view, event)
+    )
+    return frozenset({"accept_key", "power_cycle"} if up else {"accept_key"})
 
 
 def _in_lane(lane: str) -> frozenset[str]:

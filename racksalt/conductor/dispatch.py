@@ -21,13 +21,18 @@ MOST_HELD = 1024
 """How many effects one process keeps to itself."""
 STALE_S = 2.0
 """After how long in the queue an effect is looked up again before it is done."""
-ON_KEYS = ("accept_key", "revoke_key")
+ON_KEYS = ("accept_key", "revoke_key", "revoke_old_key")
 """Effects that ask Salt's key store: in the lane of power, in their turn, but never behind other nodes' dead BMCs."""
 KEYS, KEY_WORKERS = "keys", 4
+POWER, APART = "power", "apart"
+"""The lane of power, and the pool for those of its effects whose BMC may cost a whole time-out."""
 
 
 class Dispatcher:
-    """Three pools, so that slow BMCs hold up neither agents nor keys: the lanes of the outbox, and ``keys``."""
+    """One pool for each lane of the outbox, and two besides: ``keys``, and ``apart`` for BMCs under suspicion.
+
+    So BMCs that are slow or dead hold up neither agents nor keys, nor the power of nodes whose BMC is well.
+    """
 
     def __init__(
         self,
@@ -38,7 +43,8 @@ class Dispatcher:
     ) -> None:
         self.world, self.finished, self.wanted = world, finished, wanted
         self._stopping = False
-        sizes = {**dict.fromkeys(LANES.values(), workers), KEYS: min(KEY_WORKERS, workers)}
+        sizes = dict.fromkeys(LANES.values(), workers)
+        sizes |= {KEYS: min(KEY_WORKERS, workers), APART: max(workers // 2, 1)}
         self._pools = {
             name: ThreadPoolExecutor(size, thread_name_prefix=f"racksalt-{name}")
             for name, size in sizes.items()
@@ -77,14 +83,30 @@ class Dispatcher:
 
     def _begin(self, tasks: Sequence[Task]) -> None:
         for group in _groups(tasks):
-            name = group[0].effect.name
-            pool = self._pools[KEYS if name in ON_KEYS else LANES[name]]
-            since = min(self._mine.get(task.effect.id, 0.0) for task in group)
+            ticket = [group]
             try:
-                pool.submit(self._perform, group, since)
-            except RuntimeError:
-                # The pool was closed in between: what was not begun stays in the outbox.
-                self._stopping = True
+                self._pools[self._pool_of(group[0])].submit(self._perform, ticket)
+            except Exception as error:  # noqa: BLE001 - whatever it is, leases of what never runs must not go on for ever
+                if not self._stopping:
+                    self._not_begun(ticket, error)
+
+    def _pool_of(self, task: Task) -> str:
+        name, bmc = task.effect.name, task.bmc
+        if name in ON_KEYS:
+            return KEYS
+        is_apart = LANES[name] == POWER and bmc is not None and self.world.is_suspect(bmc)
+        return APART if is_apart else LANES[name]
+
+    def _not_begun(self, ticket: list[list[Task]], error: Exception) -> None:
+        """Put back what a pool did not take (no thread can be started, say): it is tried again later.
+
+        The pool may keep the ticket all the same, and a thread may come for it: whoever takes the group out has it.
+        """
+        for tasks in _taken(ticket):
+            why = f"it could not be begun: {type(error).__name__}: {error}"
+            log.warning("%s for %s: %s", tasks[0].effect.name, _names(tasks), why)
+            self._release(tasks)
+            self.finished([_failed(task, why) for task in tasks])
 
     def _free(self, tasks: Sequence[Task]) -> list[Task]:
         """Return the tasks that may begin; those whose node and lane are busy wait. Notes since when each is here."""
@@ -103,12 +125,16 @@ class Dispatcher:
                     ready.append(task)
         return ready
 
-    def _perform(self, tasks: Sequence[Task], since: float) -> None:
+    def _perform(self, ticket: list[list[Task]]) -> None:
+        for tasks in _taken(ticket):
+            self._carry_out(tasks)
+
+    def _carry_out(self, tasks: Sequence[Task]) -> None:
         name, now = tasks[0].effect.name, self.world.clock()
         try:
-            if now - since > STALE_S:
-                # It stood in the queue for long: what became void meanwhile must not be done.
-                tasks, void = _parted(tasks, self._still_wanted(now))
+            if late := self._late(tasks, now):
+                # They stood in the queue for long: what became void meanwhile must not be done.
+                tasks, void = _parted(tasks, late - set(self._still_wanted(now)))
                 self._release(void)
             results = EFFECTS[name](self.world, tasks, now) if tasks else []
         except RacksaltError as error:
@@ -119,6 +145,11 @@ class Dispatcher:
             results = [_failed(task, f"{type(error).__name__}: {error}") for task in tasks]
         self._release(tasks)
         self.finished(results)
+
+    def _late(self, tasks: Sequence[Task], now: float) -> set[int]:
+        """Return those that are here for long: of one that just came, an older look at the outbox says nothing."""
+        ids = [task.effect.id for task in tasks]
+        return {one for one in ids if now - self._mine.get(one, now) > STALE_S}
 
     def _still_wanted(self, now: float) -> Collection[int]:
         """Return which effects are still to be done: one look, not older than STALE_S, at all that are held here."""
@@ -145,8 +176,16 @@ class Dispatcher:
             self._begin(next_ones)
 
 
-def _parted(tasks: Sequence[Task], ids: Collection[int]) -> tuple[list[Task], list[Task]]:
-    return [t for t in tasks if t.effect.id in ids], [t for t in tasks if t.effect.id not in ids]
+def _taken(ticket: list[list[Task]]) -> list[list[Task]]:
+    """Return the group of a ticket, in a list that is empty when somebody else has taken it."""
+    try:
+        return [ticket.pop()]
+    except IndexError:
+        return []
+
+
+def _parted(tasks: Sequence[Task], gone: Collection[int]) -> tuple[list[Task], list[Task]]:
+    return [t for t in tasks if t.effect.id not in gone], [t for t in tasks if t.effect.id in gone]
 
 
 def _names(tasks: Sequence[Task]) -> str:

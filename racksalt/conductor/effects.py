@@ -24,6 +24,10 @@ MOST_TRIES = 12
 CHECKS, CHECK_EVERY_S = 6, 5.0
 """How often, and how far apart, an agent must be silent before its node counts as started again by itself."""
 
+REQUEST = ("jid", "stage", "sls")
+"""What a stage's effect must say for it to be handed over."""
+BY_HAND = "the node has no BMC; switch it by hand, or declare one in the site's files"
+
 Perform = Callable[[World, Sequence[Task], float], list[Result]]
 
 
@@ -64,8 +68,10 @@ def _power(
     world: World, task: Task, now: float, act: Callable[[World, Task, Bmc], Result]
 ) -> Result:
     if task.bmc is None:
-        why = f"{task.effect.name}: the node has no BMC; switch it by hand, or declare one in the site's files"
-        return Result(effect=task.effect, events=[_failed(task, "conductor", now, why)])
+        # Noted, also of a busy node: a person can do it, and the deadline says for how long that is waited for.
+        why = f"{task.effect.name}: {BY_HAND}"
+        told_by_hand = told(task, "effect_failed", "conductor", now, noted=why)
+        return Result(effect=task.effect, events=[told_by_hand])
     try:
         result = act(world, task, task.bmc)
     except BmcRefusedError as error:
@@ -159,6 +165,14 @@ def revoke_key(world: World, tasks: Sequence[Task], _now: float) -> list[Result]
     return [Result(effect=task.effect) for task in tasks]
 
 
+def revoke_old_key(world: World, tasks: Sequence[Task], _now: float) -> list[Result]:
+    """Delete the keys of nodes that have an accepted one from before; a key of their own that waits comes again."""
+    for task in tasks:
+        if any(key.accepted for key in world.keys.get(task.effect.node)):
+            world.keys.revoke(task.effect.node)
+    return [Result(effect=task.effect) for task in tasks]
+
+
 def accept_key(world: World, tasks: Sequence[Task], _now: float) -> list[Result]:
     """Accept the one pending key that was proven; another key is left alone."""
     return [_accept(world, task) for task in tasks]
@@ -210,19 +224,28 @@ def _checked(task: Task, alive: bool, now: float) -> Result:
     return Result(effect=task.effect, events=[told(task, name, "jobs", now)])
 
 
-def run_stage(world: World, tasks: Sequence[Task], _now: float) -> list[Result]:
+def run_stage(world: World, tasks: Sequence[Task], now: float) -> list[Result]:
     """Hand the stage to the node's agent under the job id that was chosen when it was decided."""
-    requests = [
-        JobRequest(
-            jid=t.effect.args["jid"],
-            node=t.effect.node,
-            stage=t.effect.args["stage"],
-            sls=t.effect.args["sls"],
-        )
-        for t in tasks
+    sound = [task for task in tasks if _says_what(task)]
+    if sound:
+        requests = [
+            JobRequest(node=t.effect.node, **{name: t.effect.args[name] for name in REQUEST})
+            for t in sound
+        ]
+        _jobs(world, sound).submit(requests)
+    return [
+        Result(effect=t.effect, events=() if _says_what(t) else [_unsaid(t, now)]) for t in tasks
     ]
-    _jobs(world, tasks).submit(requests)
-    return [Result(effect=task.effect) for task in tasks]
+
+
+def _says_what(task: Task) -> bool:
+    return all(task.effect.args.get(name) for name in REQUEST)
+
+
+def _unsaid(task: Task, now: float) -> Event:
+    """Return the event of a stage that does not say what to run: the others of its group are not kept waiting."""
+    why = f"run_stage: nothing says which stage to run ({task.effect.args}); `recover` begins the state anew"
+    return _failed(task, "conductor", now, why)
 
 
 def _answering(world: World, tasks: Sequence[Task]) -> set[str]:
@@ -243,11 +266,12 @@ EFFECTS: dict[str, Perform] = {
     "power_on": power_on,
     "power_off": power_off,
     "revoke_key": revoke_key,
+    "revoke_old_key": revoke_old_key,
     "accept_key": accept_key,
     "ask_agent": ask_agent,
     "check_agent": check_agent,
     "run_stage": run_stage,
 }
 TOGETHER = ("ask_agent", "check_agent", "run_stage")
-ANY_BOOT = ("revoke_key", "power_on", "power_off")
+ANY_BOOT = ("revoke_key",)
 """Effects that are still worth doing after the node was sent into another boot."""

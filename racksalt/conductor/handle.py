@@ -18,13 +18,13 @@ from racksalt.conductor.addresses import RETIRED, entry, named, settle
 from racksalt.conductor.certificates import proven
 from racksalt.conductor.decide import LANES, Decision, decide
 from racksalt.conductor.records import write_inventories
-from racksalt.conductor.twins import rivals
+from racksalt.conductor.twins import met, rivals
 from racksalt.conductor.view import Rules, View
 from racksalt.model.errors import IllegalEventError, NotFoundError, RacksaltError
 from racksalt.model.event import Entry, Event
 from racksalt.model.node import Boot, Nic, Node
 from racksalt.model.place import Network
-from racksalt.store.transaction import Transaction
+from racksalt.store.transaction import Seen, Transaction
 from racksalt.wire import NODE_ID
 
 UNKNOWN = "unknown"
@@ -74,7 +74,7 @@ class _Batch:
 
 def handle(tx: Transaction, events: Sequence[Event], rules: Rules, now: float) -> list[Outcome]:
     """Apply ``events`` in order within ``tx``; one outcome each."""
-    events = [_bounded(event) for event in events]
+    events = [bounded(event) for event in events]
     ids = {event.node for event in events}
     nodes = tx.nodes(ids)
     batch = _Batch(
@@ -95,7 +95,8 @@ def handle(tx: Transaction, events: Sequence[Event], rules: Rules, now: float) -
         outcomes.append(
             _repeated(batch, event, seen[event.id]) if event.id in seen else _one(batch, event)
         )
-        seen.setdefault(event.id, outcomes[-1].seq)
+        if (told := outcomes[-1].entry) is not None:
+            seen[event.id] = Seen(told.seq, told.kind, told.message)
     _write(batch)
     return outcomes
 
@@ -122,7 +123,10 @@ def _one(batch: _Batch, event: Event) -> Outcome:
         boots=tuple(batch.boots.get(node.id, ())),
         hardware=batch.hardware.get(node.id),
         now=batch.now,
-        rivals=tuple(batch.rivals.get(node.id, ())),
+        rivals=(
+            *batch.rivals.get(node.id, ()),
+            *met(node, event, batch.inventories, batch.nodes),
+        ),
     )
     jid = job_id(batch.now, batch.seq + 1)
     try:
@@ -282,7 +286,9 @@ def _outdated(batch: _Batch, name: str) -> list[Boot]:
 
 def _enrolled(batch: _Batch, event: Event) -> Node | None:
     """Take in a machine that nobody declared, while the limit allows it."""
-    if event.name != "boot_requested" or event.source != "boot" or "refused" in event.data:
+    # One of a certain boot is late: the machine that had it is known, or was.
+    late = {"refused", "boot"} & event.data.keys()
+    if event.name != "boot_requested" or event.source != "boot" or late:
         return None
     if batch.tx.count_unapproved() + len(batch.new) >= batch.rules.discovery_limit:
         return None
@@ -306,7 +312,7 @@ def _enrolled(batch: _Batch, event: Event) -> Node | None:
     return node
 
 
-def _bounded(event: Event) -> Event:
+def bounded(event: Event) -> Event:
     """Return the event such that its texts fit their columns; a long id stays unique."""
     if (
         len(event.id) <= LONGEST_ID
@@ -322,9 +328,12 @@ def _bounded(event: Event) -> Event:
     return replace(event, id=known, actor=actor, node=node)
 
 
-def _repeated(batch: _Batch, event: Event, seq: int) -> Outcome:
-    node = batch.nodes.get(event.node)
-    return Outcome(seq=seq, node=node, boot=_boot(batch, node), entry=None)
+def _repeated(batch: _Batch, event: Event, seen: Seen) -> Outcome:
+    """Return what became of an event when it came for the first time: what was refused stays refused."""
+    node, error = batch.nodes.get(event.node), None
+    if seen.kind == "refused":
+        error = NotFoundError(seen.message) if node is None else IllegalEventError(seen.message)
+    return Outcome(seq=seen.seq, node=node, boot=_boot(batch, node), entry=None, error=error)
 
 
 def _boot(batch: _Batch, node: Node | None) -> Boot | None:

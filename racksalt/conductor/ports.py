@@ -42,6 +42,13 @@ class Power(Protocol):
         """Choose the device of the next boot only."""
         ...
 
+    def is_suspect(self, bmc: Bmc) -> bool:
+        """Say, without asking the BMC, whether it failed or was slow last time, or never worked: a call may take long.
+
+        Who has many BMCs to call calls these in threads of their own.
+        """
+        ...
+
 
 Setting = str | int | float | bool | None
 """The value of one BIOS attribute."""
@@ -283,6 +290,11 @@ class World:
     def power_of(self, bmc: Bmc) -> Power:
         """Return the power port for this BMC's protocol."""
         return self.power[bmc.protocol]
+
+    def is_suspect(self, bmc: Bmc) -> bool:
+        """Say whether calls of this BMC may take long; one whose protocol is not driven here fails at once."""
+        port = self.power.get(bmc.protocol)
+        return port is not None and port.is_suspect(bmc)
 
     def management_of(self, bmc: Bmc) -> Management:
         """Return the management port for this BMC. Raises BmcRefusedError for a protocol without one."""

@@ -6,6 +6,7 @@ one reading is not yet an observation. Of several conductors each asks its share
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import math
@@ -125,8 +126,27 @@ class PowerSweep:
         self, pool: ThreadPoolExecutor, nodes: deque[Powered], bmcs: dict[str, Bmc]
     ) -> list[Future[None]]:
         """Let each thread of a pool ask one BMC after the other until all were asked."""
-        threads = min(len(nodes), self._threads)
-        return [pool.submit(self._ask_each, nodes, bmcs) for _ in range(threads)]
+        begun: list[Future[None]] = []
+        for _ in range(min(len(nodes), self._threads)):
+            try:
+                future = pool.submit(self._ask_each, nodes, bmcs)
+            except RuntimeError as error:
+                # No thread can be started. Those that were started before ask all of them.
+                log.warning("only %s threads ask for power states now: %s", len(begun), error)
+                if not begun:
+                    self._leave(nodes)
+                break
+            begun.append(future)
+        return begun
+
+    def _leave(self, nodes: deque[Powered]) -> None:
+        """Leave nodes that nobody asks to the next sweep."""
+        left = []
+        with contextlib.suppress(IndexError):
+            while True:
+                left.append(nodes.popleft().id)
+        with self._lock:
+            self._busy.difference_update(left)
 
     def _ask_each(self, nodes: deque[Powered], bmcs: dict[str, Bmc]) -> None:
         while True:

@@ -18,7 +18,7 @@ from racksalt.conductor.certificates import erasure_of
 from racksalt.conductor.enrolment import KeyCheck
 from racksalt.conductor.pace import Pace
 from racksalt.conductor.ports import JobResult, MinionKey, World
-from racksalt.conductor.view import EXCUSED
+from racksalt.conductor.view import EXCUSED, Rules
 from racksalt.model.errors import RacksaltError
 from racksalt.model.event import Event
 from racksalt.model.node import Node
@@ -79,8 +79,11 @@ class Sweep(threading.Thread):
 class DeadlineSweep:
     """Tells of nodes whose deadline passed; after a sleep of this machine, it lets the world be looked at first."""
 
-    def __init__(self, store: Store, world: World, tell: Tell, grace_s: float) -> None:
+    def __init__(
+        self, store: Store, world: World, tell: Tell, grace_s: float, rules: Callable[[], Rules]
+    ) -> None:
         self.store, self.world, self.tell, self.grace_s = store, world, tell, grace_s
+        self.rules = rules
         self._looked_at = world.clock() + grace_s
         self._from = 0.0
 
@@ -94,7 +97,8 @@ class DeadlineSweep:
         # A clock that ran ahead and was set back must not leave everybody without a deadline for as long.
         self._from = min(self._from, now + self.grace_s)
         if now >= self._from:
-            self.tell([_passed(node, now) for node in self.store.overdue(now)])
+            overdue = self.store.overdue(now, self.rules().longest_s)
+            self.tell([_passed(node, now) for node in overdue])
 
 
 def _passed(node: Node, at: float) -> Event:

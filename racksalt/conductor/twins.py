@@ -18,6 +18,7 @@ from racksalt.store.boot_reads import marks_in
 if TYPE_CHECKING:
     from racksalt.conductor.view import View
     from racksalt.model.event import Event
+    from racksalt.model.node import Node
     from racksalt.store.transaction import Transaction
 
 IMPOSTER = (
@@ -83,6 +84,24 @@ def rivals(tx: Transaction, events: Iterable[Event]) -> dict[str, list[Known]]:
     return {name: _counting(name, nodes, found) for name in told}
 
 
+def met(
+    node: Node, event: Event, inventories: Mapping[str, Any], nodes: Mapping[str, Node]
+) -> list[Known]:
+    """Return the nodes whose inventories were taken in before this event in the same batch, and count against it.
+
+    ``inventories`` has what was taken in, and is not written yet: `rivals` cannot find it.
+    """
+    told = _told(event)
+    if told is None or not told[0]:
+        return []
+    found = []
+    for name, inventory in inventories.items():
+        uuid, serial = _marks(inventory)
+        if name != node.id and uuid and same_uuid(uuid, told[0]):
+            found.append(Known(node=name, uuid=uuid, serial=serial))
+    return _counting(node.id, nodes, found) if found else []
+
+
 def _counting(name: str, nodes: Mapping[str, Any], found: Sequence[Known]) -> list[Known]:
     stranger = name not in nodes or not nodes[name].approved
     return [
@@ -100,8 +119,11 @@ def _spellings(uuid: str) -> list[str]:
 
 def _told(event: Event) -> tuple[str | None, str | None] | None:
     inventory = event.data.get("inventory")
-    if not isinstance(inventory, Mapping):
-        return None
+    return _marks(inventory) if isinstance(inventory, Mapping) else None
+
+
+def _marks(inventory: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return the system UUID and the serial number of an inventory."""
     uuid, serial = (inventory.get(name) for name in ("system_uuid", "serial"))
     return (
         normalise_uuid(uuid if isinstance(uuid, str) else None),

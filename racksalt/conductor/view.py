@@ -10,7 +10,7 @@ from racksalt.conductor.twins import doubt
 from racksalt.model.event import Event
 from racksalt.model.node import Boot, BootEnvironment, Hardware, Node
 from racksalt.psm.kernel import Facts, Machine
-from racksalt.psm.sequences import Sequences, Stage
+from racksalt.psm.sequences import STAGES, Sequences, Stage
 from racksalt.site.schema import Declarations
 
 EXCUSED = "excused"
@@ -33,6 +33,13 @@ class Rules:
     discovery_limit: int = 256
     site: Declarations = field(default_factory=Declarations)
     """What the site's files declare: addresses of nodes, and conduits."""
+
+    @property
+    def longest_s(self) -> float:
+        """Return the longest time until a deadline: of all states and stages, also those that the site shortened."""
+        waits = [state.deadline_s or 0 for state in self.machine.states.values()]
+        stages = [stage.deadline_s for stage in (*self.sequences.stages.values(), *STAGES)]
+        return max(*waits, *stages) * max(self.deadline_factor, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +89,17 @@ def next_stage(view: View, rules: Rules, event: str) -> Stage | None:
     sequence = rules.machine.states[view.node.state].sequence
     if sequence is None:
         return None
-    if view.node.stage is None or event == "stage_succeeded":
+    if view.node.stage is None or (event == "stage_succeeded" and not _gone(view.node, rules)):
         return rules.sequences.following(sequence, view.node.stage, view.place)
-    return rules.sequences.stages.get(view.node.stage)
+    return None if _gone(view.node, rules) else rules.sequences.stages[view.node.stage]
+
+
+def _gone(node: Node, rules: Rules) -> bool:
+    """Say whether the site's files took the node's stage out of the sequence that it is in."""
+    sequence = rules.machine.states[node.state].sequence
+    if sequence is None or node.stage is None:
+        return False
+    return node.stage not in rules.sequences.sequences[sequence]
 
 
 def first_stage(view: View, rules: Rules, state: str) -> Stage | None:
@@ -116,8 +131,10 @@ def facts(view: View, event: Event, rules: Rules) -> Facts:
         job_running=node.job is not None,
         boot_spent=boot is not None and boot.redeemed_at is not None,
         boot_fresh=boot is not None and boot.expires_at > view.now,
+        enrolled=view.enrolment is not None and view.enrolment.redeemed_at is not None,
         next_stage=following.name if following else None,
         next_stage_here=following is not None and following.environment == node.boot_environment,
+        stage_gone=_gone(node, rules),
         install_starts_here=install is not None and install.environment == node.boot_environment,
         identity_conflicts=bool(doubt(view, event)),
     )

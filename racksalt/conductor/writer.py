@@ -138,15 +138,19 @@ class Writer:
         self.leased = None
         self._stopping = True
         self._wake.set()
-        if self._thread is not None:
-            self._thread.join(timeout=30)
+        with self._starting:
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout=30)
         self._ended = True
         self._turn_away()
 
-    def _turn_away(self) -> None:
-        error = StoreError("this process is ending: nothing was written", "hand it in again")
+    def _turn_away(self, why: str = "this process is ending") -> None:
+        error = StoreError(f"{why}: nothing was written", "hand it in again")
         while self._work:
-            future = self._work.popleft().future
+            item = self._work.popleft()
+            self._noted.discard(item.event.id)
+            future = item.future
             if future is not None and future.set_running_or_notify_cancel():
                 future.set_exception(error)
 
@@ -157,9 +161,17 @@ class Writer:
         self._wake.set()
 
     def _started(self) -> None:
-        if self._thread is None and not self._ended:
-            self._thread = threading.Thread(target=self._run, name="racksalt-writer", daemon=True)
-            self._thread.start()
+        if self._thread is not None or self._ended:
+            return
+        thread = threading.Thread(target=self._run, name="racksalt-writer", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            # Whoever comes next tries again. Until then nobody waits for a thread that is not there.
+            log.error("the thread that writes cannot be started: %s", error)
+            self._turn_away(f"the thread that writes cannot be started ({error})")
+        else:
+            self._thread = thread
 
     def _run(self) -> None:
         while True:
@@ -189,7 +201,7 @@ class Writer:
     def _commit(self, work: Sequence[_Work], results: Sequence[Result], inbox: int = 0) -> None:
         now, tasks, leased = self.clock(), [], self.leased
         # Read before the lock is taken: files that take long must not keep others from writing.
-        rules = self.rules()
+        rules = self._read_rules()
         room = min(self.batch, self.room())
         events = [item.event for item in work]
         told = [event for result in results for event in result.events]
@@ -212,6 +224,18 @@ class Writer:
             except Exception:
                 # The batch is committed: this is no reason to try it again. The leases end by themselves.
                 log.exception("%s effects were leased and not taken", len(tasks))
+
+    def _read_rules(self) -> Rules:
+        """Return the rules. That they cannot be read is no fault of any event: StoreError, as for a full disk."""
+        try:
+            return self.rules()
+        except StoreError:
+            raise
+        except Exception as error:
+            raise StoreError(
+                f"the site's rules cannot be read ({type(error).__name__}: {error}): nothing was written",
+                "mend the site's files and folders; it goes on by itself",
+            ) from error
 
     def _unwritten(
         self, work: Sequence[_Work], results: Sequence[Result], error: StoreError
@@ -278,7 +302,7 @@ def _settle(tx: Transaction, results: Sequence[Result], now: float, owner: str) 
                 "id": r.effect.id,
                 "not_before": now + r.again_after_s,
                 "progress": r.progress or r.effect.progress,
-                "attempts": r.effect.attempts + 1,
+                "attempts": r.effect.attempts,
                 "error": r.error,
             }
             for r in results

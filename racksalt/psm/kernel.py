@@ -57,8 +57,10 @@ class Facts:
     job_running: bool = False
     boot_spent: bool = False
     boot_fresh: bool = False
+    enrolled: bool = False
     next_stage: str | None = None
     next_stage_here: bool = False
+    stage_gone: bool = False
     install_starts_here: bool = False
     identity_conflicts: bool = False
 

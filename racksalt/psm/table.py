@@ -21,6 +21,9 @@ REBOOT = ("new_boot", "revoke_key", "power_cycle")
 """A boot into another system: the old minion key is worth nothing any more."""
 ANSWER_S = 5 * MINUTE
 """Deadline for an agent whose key was just accepted: it is up and asks every few seconds, unless it hangs."""
+LET_IN = ("approve", "revoke_old_key", "ask_agent")
+"""A machine that is up in the live environment goes on in it; a key that was accepted earlier under its name does not
+vouch for it, and would keep its own out."""
 PARK = ("revoke_key",)
 """A parked node is trusted no more; sending it on brings a boot with a new key."""
 
@@ -54,8 +57,10 @@ GUARDS: dict[str, Guard] = {
     "boot_fresh":          lambda f: f.boot_fresh,
     "boot_stale":          lambda f: not f.boot_fresh,
     "boot_spent":          lambda f: f.boot_spent,
+    "enrolled":            lambda f: f.enrolled,
     "has_retries":         lambda f: f.has_retries,
     "job_running":         lambda f: f.job_running,
+    "stage_gone":          lambda f: f.stage_gone,
     "identity_conflicts":  lambda f: f.identity_conflicts,
     "more_stages_here":    lambda f: f.next_stage is not None and f.next_stage_here,
     "more_stages":         lambda f: f.next_stage is not None,
@@ -72,7 +77,7 @@ AWAITING_BOOT = ("enrolling", "booting")
 TRANSITIONS = (
     #  source           event                 guard                 target           effects
     # First contact.
-    T("declared",      "boot_requested",     "approved",           "commissioning", ("new_boot",)),
+    T("declared",      "boot_requested",     "approved",           "commissioning", ("new_boot", "revoke_key")),
     T("declared",      "boot_requested",     None,                 "discovering",   ("new_boot",)),
     T("declared",      "commission",         "approved",           "commissioning", REBOOT),
     T("declared",      "commission",         None,                 "discovering",   NEW_BOOT),
@@ -81,12 +86,12 @@ TRANSITIONS = (
     T("discovering",   "boot_requested",     "boot_stale",         "discovering",   ("new_boot",)),
     T("discovering",   "boot_requested",     None,                 "discovering"),
     T("discovering",   "inventory_reported", "identity_conflicts", "problem"),
-    T("discovering",   "inventory_reported", "vouched",            "commissioning", ("record_inventory", "approve", "ask_agent")),
+    T("discovering",   "inventory_reported", "vouched",            "commissioning", ("record_inventory", *LET_IN)),
     T("discovering",   "inventory_reported", None,                 "discovered",    ("record_inventory",)),
     T("discovered",    "boot_requested",     "boot_stale",         "discovering",   ("new_boot",)),
     T("discovered",    "boot_requested",     None,                 "discovered"),
     T("discovered",    "inventory_reported", None,                 "discovered",    ("record_inventory",)),
-    T("discovered",    "approve",            "boot_fresh",         "commissioning", ("approve", "ask_agent")),
+    T("discovered",    "approve",            "boot_fresh",         "commissioning", LET_IN),
     T("discovered",    "approve",            None,                 "commissioning", ("approve", *REBOOT)),
     T("discovered",    "retire",             None,                 "retired",       ("revoke_key", "power_off")),
 
@@ -97,12 +102,15 @@ TRANSITIONS = (
         T(at, "boot_requested",     None,               at),
         T(at, "key_proven",         None,               at, ("accept_key", "ask_agent")),
         T(at, "agent_answered",     "job_running",      at),
+        T(at, "agent_answered",     "stage_gone",       "problem", PARK),
         T(at, "agent_answered",     None,               at, ("run_stage",)),
         T(at, "agent_silent",       "has_retries",      at, REBOOT),
         T(at, "agent_silent",       None,               "problem", PARK),
         T(at, "stage_succeeded",    "identity_conflicts", "problem", PARK),
+        T(at, "stage_succeeded",    "stage_gone",       "problem", PARK),
         T(at, "stage_succeeded",    "more_stages_here", at, ("run_stage",)),
         T(at, "stage_succeeded",    "more_stages",      at, REBOOT),
+        T(at, "stage_failed",       "stage_gone",       "problem", PARK),
         T(at, "stage_failed",       "has_retries",      at, ("run_stage",)),
         T(at, "stage_failed",       None,               "problem", PARK),
         T(at, "stage_lost",         "has_retries",      at, ("ask_agent",)),
@@ -121,6 +129,8 @@ TRANSITIONS = (
     # Boots from the node's own disk.
     T("enrolling",     "key_proven",         None,                 "enrolling",     ("accept_key", "ask_agent")),
     *(row for at in AWAITING_BOOT for row in (
+        # Its key may be accepted since an earlier boot: then it is not proven again, and nothing else makes anybody ask.
+        T(at, "boot_requested", "enrolled", at, ("ask_agent",)),
         T(at, "boot_requested", None, at),
         T(at, "agent_answered", None, "ready"),
     )),

@@ -265,8 +265,15 @@ def test_an_administrators_minion_declares_the_data_centre(jobs, rack):
         assert (rack_there["result"], bool(rack_there["changes"])) == (True, True)
         assert apply("racksalt_rack.present", "r9", zone="z1")["changes"] == {}
         # Such a name is text only as long as nobody reads it as YAML a second time.
-        numbered = apply("racksalt_rack.present", "'01'", zone="z1")
+        numbered = apply("racksalt_rack.present", "01", zone="z1")
         assert (numbered["result"], numbered["comment"]) == (True, "01 declared")
+        assert apply("racksalt_network.present", "s9", cidr_v4="10.9.0.0/24")["result"] is True
+        gone = [apply("racksalt_network.absent", "s9", **how) for how in ({"test": True}, {}, {})]
+        assert [(it["result"], it["comment"]) for it in gone] == [
+            (None, "s9 would be forgotten"),
+            (True, "s9 is forgotten"),
+            (True, "s9 is not there"),
+        ]
         told = apply("racksalt_node.present", "x9", rack="r9", serial="X9", test=True)
         assert told["result"] is None
         assert apply("racksalt_node.present", "x9", rack="r9", serial="X9")["result"] is True

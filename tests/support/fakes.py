@@ -60,6 +60,7 @@ class FakePower:
 
     def __init__(self):
         self.machines, self.log, self.on_call = {}, [], lambda node, what: None
+        self.suspects = set()
         self._lock = threading.Lock()
 
     def of(self, node):
@@ -83,6 +84,10 @@ class FakePower:
     def boot_next(self, bmc, device):
         """Choose the boot device."""
         self._do(bmc, f"boot {device}")
+
+    def is_suspect(self, bmc):
+        """Say whether the node is one of ``suspects``."""
+        return bmc.node in self.suspects
 
     def calls(self, node):
         """Return what was done to one BMC, in order."""

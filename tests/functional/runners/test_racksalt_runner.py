@@ -174,7 +174,7 @@ def test_mistakes_are_told_in_words(run, verb, args, kwargs, told):
 def test_a_name_in_a_list_is_what_was_written(run):
     """Read as YAML twice, as a master reads what a minion asks; a number of digits alone is the name that it was."""
     given = yamlify_arg(yamlify_arg('["1.10"]'))
-    with pytest.raises(CommandExecutionError, match="node '1.10' is unknown"):
+    with pytest.raises(CommandExecutionError, match=r"node '1.10' is unknown"):
         run("show", given)
     with pytest.raises(CommandExecutionError, match="node '1001' is unknown"):
         run("why", yamlify_arg("1001"))

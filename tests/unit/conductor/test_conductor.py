@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 
 import pytest
@@ -136,6 +137,30 @@ def test_a_stopped_conductor_says_so(conductor):
     conductor.stop()
     with pytest.raises(StoreError):
         conductor.handle_wait(an_event("x", noted="seen"))
+
+
+def test_a_conductor_without_threads_goes_on_when_there_are_some_again(
+    conductor, world, monkeypatch
+):
+    """One thread that cannot be started ends nothing: the effect is tried again, and all nodes get on."""
+    plain, refused = threading.Thread.start, []
+
+    def start(thread):
+        if not refused and thread.name.startswith("racksalt-keys_"):
+            refused.append(thread.name)
+            raise RuntimeError("can't start new thread")
+        plain(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    conductor.start()
+    with Machines(conductor, world):
+        commission(conductor, NAMES[:2])
+        wait_for(
+            lambda: [states(conductor.store)[name] for name in NAMES[:2]] == ["ready"] * 2,
+            30,
+            "the way to ready",
+        )
+    assert refused
 
 
 def test_hints_make_sweeps_look_at_once(store, world):

@@ -272,7 +272,7 @@ def test_a_proven_key_redeems_its_boot():
     decision = decided(commissioning(job=None), event, [a_boot(), a_boot(generation=2)])
     assert [(b.generation, b.key_sha256, b.redeemed_at) for b in decision.boots] == [(1, "k", NOW)]
     assert decision.effects == (("accept_key", {"key_sha256": "k"}), ("ask_agent", {}))
-    assert decision.void == {"ask_agent", "check_agent"}
+    assert decision.void == {"ask_agent", "check_agent", "accept_key", "power_cycle"}
 
 
 def test_a_question_to_the_agent_takes_no_stage_from_it():

@@ -63,7 +63,7 @@ def dispatcher(effects):
     """A dispatcher with four workers a lane; ``finished`` keeps the results."""
     results, world = [], FakeWorld()
     found = Dispatcher(world.ports, 4, results.extend)
-    found.results, found.clock = results, world.clock
+    found.results, found.clock, found.suspects = results, world.clock, world.power.suspects
     yield found
     effects.open()
     found.stop()
@@ -196,6 +196,100 @@ def test_dead_bmcs_never_hold_up_keys(dispatcher, effects):
     dispatcher.leased([of("n77", "accept_key")])
     wait_for(lambda: dispatcher.results)
     assert [name for _, name in effects.done] == ["accept_key"]
+
+
+def test_dead_bmcs_never_hold_up_the_power_of_others(dispatcher, effects):
+    """All that may cost a time-out waits apart: a node whose BMC is well is switched on at once."""
+    dead = [f"n{n}" for n in range(9)]
+    dispatcher.suspects.update(dead)
+    dispatcher.leased([of(node, "power_off") for node in dead])
+    wait_for(lambda: len(effects.running) == 2)
+    effects.gate("power_on").set()
+    dispatcher.leased([of("n77", "power_on")])
+    wait_for(lambda: dispatcher.results)
+    assert effects.done == [("n77", "power_on")]
+
+
+def refuse(monkeypatch, name, times=1):
+    """Let the next threads with such a name not be started; return what is left of them."""
+    plain, left = threading.Thread.start, [name] * times
+
+    def start(thread):
+        if left and thread.name.startswith(name):
+            left.pop()
+            raise RuntimeError("can't start new thread")
+        plain(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    return left
+
+
+def test_a_thread_that_cannot_be_started_costs_one_try(dispatcher, effects, monkeypatch):
+    """What could not be begun is put back, held by nobody, and done once when it comes again; the rest goes on."""
+    left = refuse(monkeypatch, "racksalt-power")
+    effects.open()
+    task = of("n1", "power_off")
+    dispatcher.leased([task, of("n2", "ask_agent")])
+    wait_for(lambda: len(dispatcher.results) == 2)
+    (failed,) = [r for r in dispatcher.results if r.effect == task.effect]
+    assert (failed.again_after_s, left) == (0.5, [])
+    assert "can't start new thread" in failed.error
+    assert dispatcher.held() == []
+    dispatcher.leased([task, of("n3", "power_on")])
+    wait_for(lambda: len(dispatcher.results) == 4)
+    assert sorted(effects.done) == [("n1", "power_off"), ("n2", "ask_agent"), ("n3", "power_on")]
+
+
+def test_what_waited_for_one_that_could_not_be_begun_is_begun(dispatcher, effects, monkeypatch):
+    """Keys cannot be asked just now: what waited in the same lane of the node runs."""
+    dispatcher.leased([of("n1", "power_off")])
+    wait_for(lambda: effects.running)
+    dispatcher.leased([of("n1", "revoke_key")])
+    dispatcher.leased([of("n1", "power_on")])
+    refuse(monkeypatch, "racksalt-keys")
+    effects.open()
+    wait_for(lambda: len(dispatcher.results) == 3)
+    assert effects.done == [("n1", "power_off"), ("n1", "power_on")]
+    assert [r.effect.name for r in dispatcher.results if r.error] == ["revoke_key"]
+
+
+def test_what_a_thread_took_all_the_same_is_not_put_back(dispatcher, effects, monkeypatch):
+    """A pool that cannot start one more thread keeps the work for those that it has."""
+    pool = dispatcher._pools["power"]
+    plain = pool.submit
+
+    def submit(*given):
+        plain(*given)
+        wait_for(lambda: effects.running)
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(pool, "submit", submit)
+    dispatcher.leased([of("n1", "power_off")])
+    assert len(dispatcher.held()) == 1
+    effects.open()
+    wait_for(lambda: dispatcher.results)
+    dispatcher.stop()
+    assert [result.error for result in dispatcher.results] == [None]
+    assert effects.done == [("n1", "power_off")]
+
+
+def test_each_is_judged_by_its_own_time(effects):
+    """Of a group, one waited for long and one just came: an older look at the outbox did not see the second."""
+    results, world, looks = [], FakeWorld(), []
+    found = Dispatcher(world.ports, 4, results.extend, lambda ids: looks.append(ids) or ids)
+    found.leased([of("n1", "ask_agent"), of("n2", "ask_agent")])
+    wait_for(lambda: len(effects.running) == 2)
+    old, new = of("n1", "run_stage"), of("n2", "run_stage")
+    found.leased([old])
+    world.clock.pass_(STALE_S + 0.5)
+    found._still_wanted(world.clock())
+    world.clock.pass_(STALE_S - 1)
+    found.leased([new])
+    effects.open()
+    wait_for(lambda: len(results) == 4)
+    found.stop()
+    assert {node for node, name in effects.done if name == "run_stage"} == {"n1", "n2"}
+    assert len(looks) == 1
 
 
 def test_a_stopped_dispatcher_begins_nothing(dispatcher, effects):

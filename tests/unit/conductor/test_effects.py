@@ -191,11 +191,12 @@ def test_a_bmc_that_says_no_parks_the_node(world):
 
 
 def test_a_node_without_a_bmc_is_a_case_for_a_person(world):
-    """The message says what to do."""
+    """A person can switch it, busy as it is: it is noted what to do, and the deadline bounds how long for."""
     node = a_node(boot=1, deadline_at=NOW + 60)
-    (event,) = perform(world, a_task(bmc=False, node=node)).events
-    assert event.name == "effect_failed"
-    assert "has no BMC" in event.data["message"]
+    result = perform(world, a_task(bmc=False, node=node))
+    (event,) = result.events
+    assert (event.name, result.again_after_s) == ("effect_failed", None)
+    assert "has no BMC; switch it by hand" in event.data["noted"]
 
 
 @pytest.mark.parametrize("why", ["wrong password", "has no BMC"])
@@ -257,6 +258,18 @@ def test_revoking_takes_all_keys_and_no_other_nodes(world):
     assert [key.node for key in world.keys.held] == ["n2"]
 
 
+def test_only_a_key_that_was_accepted_earlier_is_revoked_for_a_machine_that_is_let_in(world):
+    """Its own key waits since it booted: it is not thrown away, unless an older one keeps it out."""
+    world.keys.offer("n1", "ITS OWN")
+    for _ in range(2):
+        assert perform(world, a_task(name="revoke_old_key")).again_after_s is None
+    assert [key.public_key for key in world.keys.held] == ["ITS OWN"]
+    world.keys.offer("n1", "OLD")
+    world.keys.accept(world.keys.held[-1])
+    perform(world, a_task(name="revoke_old_key"))
+    assert world.keys.held == []
+
+
 def test_agents_are_asked_all_at_once(world):
     """Who answers has answered, who does not is asked again; a question of an earlier boot counts for nobody."""
     asked = []
@@ -299,6 +312,24 @@ def test_a_stage_is_handed_over_under_its_job_id(world):
     perform(world, task)
     (job,) = world.jobs.submitted
     assert (job.jid, job.node, job.sls) == ("7" * 20, "n1", "stages.raid")
+
+
+def test_a_stage_that_says_nothing_keeps_no_other_nodes_waiting(world):
+    """It fails alone: its node is told of it, the rest of its group is handed over."""
+    full = {"stage": "raid", "sls": "stages.raid", "jid": "7" * 20}
+    tasks = [
+        a_task(name="run_stage", node=a_node(name, "commissioning", boot=1, deadline_at=NOW + 60))
+        for name in ("n1", "n2")
+    ]
+    tasks = [
+        replace(t, effect=replace(t.effect, node=t.node.id, args=args))
+        for t, args in zip(tasks, ({}, full), strict=True)
+    ]
+    bad, good = EFFECTS["run_stage"](world.ports, tasks, NOW)
+    assert [job.node for job in world.jobs.submitted] == ["n2"]
+    assert (bad.again_after_s, bad.events[0].name) == (None, "effect_failed")
+    assert "nothing says which stage" in bad.events[0].data["message"]
+    assert (good.again_after_s, good.events) == (None, ())
 
 
 def test_a_master_that_takes_no_jobs_is_an_error_to_repeat(world):

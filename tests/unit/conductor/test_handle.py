@@ -76,6 +76,26 @@ def test_an_event_counts_once_within_a_batch(site):
     assert len(site.pending_effects("n1")) == 2
 
 
+@pytest.mark.parametrize(("node", "error"), [("n1", IllegalEventError), ("ghost", NotFoundError)])
+def test_what_was_refused_is_refused_when_it_is_repeated(site, node, error):
+    """The same id twice, under way together or one after the other: nobody is told that it was accepted."""
+    event = command("reinstall", node, event_id="r1")
+    first, together = happen(site, event, event)
+    (later,) = happen(site, event)
+    for repeated in (together, later):
+        assert isinstance(repeated.error, error)
+        assert repeated.error.message == first.entry.message
+        assert (repeated.seq, repeated.entry) == (1, None)
+    assert site.head() == 1
+
+
+def test_what_was_noted_is_no_refusal_when_it_is_repeated(site):
+    """A late observation, told again, is nobody's error."""
+    event = an_event("agent_answered", event_id="a1")
+    happen(site, event)
+    assert happen(site, event)[0].error is None
+
+
 def test_events_of_one_batch_build_on_one_another(site):
     """The second event of a node meets the state that the first one left."""
     events = [
@@ -170,6 +190,7 @@ def test_only_a_boot_makes_a_node(site):
         an_event("inventory_reported", "node-aa"),
         an_event("boot_requested", "node-aa", "bus", mac="aa"),
         an_event("boot_requested", "node-aa", refused="too fast"),
+        an_event("boot_requested", "node-aa", mac="aa", boot=3),
         an_event("boot_requested", "Node/../AA"),
     ]
     assert all(o.node is None for o in happen(site, *events))

@@ -130,6 +130,30 @@ def test_a_node_that_cannot_be_judged_hides_no_other(sqlite_store, world, told):
     assert not sweep._busy
 
 
+@pytest.mark.parametrize("refused", [1, 2])
+def test_threads_that_cannot_be_started_hide_nobody(
+    sqlite_store, world, told, monkeypatch, refused
+):
+    """Whoever is not asked now is asked by the next sweep: with fewer threads, or none, only it is late."""
+    fill(sqlite_store, *(a_node(f"n{number}", "ready", power="off") for number in range(5)))
+    sweep = power_sweep(sqlite_store, world, told)
+    plain, calls = sweep._quick.submit, []
+
+    def submit(*given):
+        calls.append(given)
+        if len(calls) > 2 - refused and len(calls) <= 2:
+            raise RuntimeError("can't start new thread")
+        return plain(*given)
+
+    monkeypatch.setattr(sweep._quick, "submit", submit)
+    sweep()
+    assert len(world.power.log) == (5 if refused == 1 else 0)
+    assert not sweep._busy
+    calls.extend([None, None])
+    sweep()
+    assert len(world.power.log) == (10 if refused == 1 else 5)
+
+
 def test_power_that_is_lost_in_a_busy_state_is_trouble(sqlite_store, world, told):
     """Nobody switched it off: the node must be started again."""
     fill(sqlite_store, a_node("n1", "installing", power="on", boot=2))

@@ -14,7 +14,7 @@ from racksalt.conductor.pace import SHARE
 from racksalt.conductor.ports import JobRequest, JobResult
 from racksalt.conductor.sweeps import DeadlineSweep, JobSweep, KeySweep, Sweep, job_event
 from racksalt.model.errors import AgentUnreachableError, StoreError
-from tests.support.builders import NOW, a_node
+from tests.support.builders import NOW, a_node, the_rules
 from tests.support.fakes import FakeWorld, wait_for
 
 JID = "20260101000000000001"
@@ -47,7 +47,7 @@ def test_passed_deadlines_are_told_with_what_they_belong_to(sqlite_store, world)
     """The event names boot and deadline, and is the same however often the sweep looks."""
     fill(sqlite_store, a_node("n1", deadline_at=NOW - 1, boot=3), a_node("n2", deadline_at=NOW + 1))
     found = []
-    sweep = DeadlineSweep(sqlite_store, world.ports, found.extend, 30)
+    sweep = DeadlineSweep(sqlite_store, world.ports, found.extend, 30, the_rules)
     for _ in range(2):
         sweep()
     assert [e.node for e in found] == ["n1", "n1"]
@@ -73,7 +73,7 @@ def test_a_job_lost_over_our_own_start_is_excused(sqlite_store, world, since, ex
 def test_a_clock_that_ran_ahead_for_a_moment_suspends_no_deadline(sqlite_store, world, told):
     """Set right again, deadlines wait for the usual grace, not for as long as it was ahead."""
     fill(sqlite_store, a_node("n1", deadline_at=NOW + 50))
-    sweep = DeadlineSweep(sqlite_store, world.ports, tell(told), 30)
+    sweep = DeadlineSweep(sqlite_store, world.ports, tell(told), 30, the_rules)
     for step in (31, 86_400, 5, -86_400, 15, 10):
         world.clock.pass_(step)
         sweep()
@@ -83,10 +83,24 @@ def test_a_clock_that_ran_ahead_for_a_moment_suspends_no_deadline(sqlite_store, 
     assert told == [("n1", "deadline_passed")]
 
 
+def test_a_deadline_that_a_clock_ahead_wrote_is_overdue(sqlite_store, world, told):
+    """Set right, nobody waits nine years; the longest deadline of the site is none such."""
+    rules = the_rules(deadline_factor=2.0)
+    longest = NOW + rules.longest_s
+    fill(
+        sqlite_store,
+        a_node("n1", deadline_at=NOW + 9 * 365 * 86_400),
+        a_node("n2", deadline_at=longest),
+        a_node("n3", deadline_at=longest + 3000),
+    )
+    DeadlineSweep(sqlite_store, world.ports, tell(told), 30, lambda: rules)()
+    assert told == [("n1", "deadline_passed")]
+
+
 def test_after_a_sleep_the_world_is_looked_at_first(sqlite_store, world, told):
     """A machine that was paused holds no deadline against anybody before results had time to come in."""
     fill(sqlite_store, a_node("n1", deadline_at=NOW + 50))
-    sweep = DeadlineSweep(sqlite_store, world.ports, tell(told), 30)
+    sweep = DeadlineSweep(sqlite_store, world.ports, tell(told), 30, the_rules)
     sweep()
     world.clock.pass_(3600)
     for _ in range(3):

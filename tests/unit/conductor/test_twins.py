@@ -115,6 +115,37 @@ def test_a_strangers_claim_keeps_no_declared_machine_out(racks):
     assert arrive(racks, stranger("node-8"), **claimed).state == "problem"
 
 
+@pytest.mark.parametrize("uuid", [UUID.replace("1", "5"), UUID.replace("1", "5").upper()])
+def test_twins_that_report_at_once_are_told_apart_as_well(racks, uuid):
+    """Two reports of one batch: the second finds the first, though neither is written yet."""
+    machines = [stranger("node-1"), stranger("node-2"), stranger("n7", approved=True)]
+    with racks.write() as tx:
+        tx.add_nodes(machines)
+        tx.put([a_boot(node.id) for node in machines])
+    told = [
+        reported(node.id, serial="SER7", system_uuid=one)
+        for node, one in zip(machines, (uuid, uuid.lower(), uuid), strict=True)
+    ]
+    with racks.write() as tx:
+        found = {outcome.node.id: outcome.node for outcome in handle(tx, told, the_rules(), NOW)}
+    assert found["node-1"].state == "discovered"
+    assert found["node-2"].state == "problem"
+    assert "node-1 has the same system UUID and serial number" in found["node-2"].reason
+    assert found["n7"].state == "commissioning", "a stranger's word keeps no declared machine out"
+
+
+def test_a_report_that_is_not_taken_in_makes_no_rival(racks):
+    """A stale one of the same batch says nothing of anybody."""
+    with racks.write() as tx:
+        tx.add_nodes([stranger("node-1"), stranger("node-2")])
+        tx.put([a_boot("node-1"), a_boot("node-2")])
+    marks = {"serial": "SER7", "system_uuid": OTHER, "nics": []}
+    stale = an_event("inventory_reported", "node-1", boot=0, inventory=marks)
+    with racks.write() as tx:
+        *_, last = handle(tx, [stale, reported("node-2", **marks)], the_rules(), NOW)
+    assert last.node.state == "discovered"
+
+
 def test_a_retired_machine_makes_room_for_its_next_life(racks):
     """What was retired is no rival of what comes back under another name."""
     with racks.write() as tx:

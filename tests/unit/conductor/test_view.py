@@ -57,6 +57,17 @@ def test_a_node_without_a_stage_stands_before_the_first():
     assert first_stage(a_view(), RULES, "ready") is None
 
 
+def test_the_longest_deadline_is_that_of_the_longest_stage():
+    """Also where the site made it shorter: a node may still be in it."""
+    longer = RULES.sequences.extend({"stages": {"erase": {"deadline_s": 90_000}}})
+    shorter = RULES.sequences.extend(
+        {"stages": {"erase": {"deadline_s": 60}, "wipe": {"deadline_s": 60}}}
+    )
+    assert RULES.longest_s == 8 * 3600
+    assert the_rules(sequences=longer, deadline_factor=2.0).longest_s == 180_000
+    assert the_rules(sequences=shorter, deadline_factor=0.1).longest_s == 8 * 3600
+
+
 def test_stages_follow_hardware():
     """A stage for one vendor runs on its machines once the vendor is known."""
     rules = the_rules(sequences=RULES.sequences.extend(GPU))

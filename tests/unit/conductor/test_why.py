@@ -16,9 +16,10 @@ def pending(name, error=None):
     return {"name": name, "attempts": 1, "created_at": NOW, "not_before": 0.0, "error": error}
 
 
-def entry(kind="transition", message=""):
+def entry(kind="transition", message="", **fields):
     """Return a journal entry."""
     given = {"event": "x", "from_state": "a", "to_state": "b", "stage": None, "source": "boot"}
+    given |= fields
     return Entry(
         seq=7, at=NOW, node="n1", kind=kind, event_id="e", actor="", message=message, **given
     )
@@ -82,3 +83,28 @@ def test_refusals_are_shown():
     """Who wonders why a key is not accepted reads it here, the newest five."""
     recent = [entry("refused", f"no {n}") for n in range(7)] + [entry()]
     assert why(a_node(), MACHINE, [], recent)["refused"] == [f"no {n}" for n in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "by_hand"),
+    [
+        ({"boot": 3}, True),
+        ({"boot": 3, "last_seen_at": NOW - 60}, True),
+        ({"boot": 4}, False),
+        ({"boot": 3, "last_seen_at": NOW + 60}, False),
+        ({"boot": 3, "job": "j1", "stage": "raid"}, False),
+        ({"boot": 3, "state": "commissioned"}, False),
+    ],
+)
+def test_a_node_without_a_bmc_waits_for_a_person_to_switch_it(fields, by_hand):
+    """Until it is heard from; an earlier boot's note says nothing."""
+    node = a_node(**{"state": "installing", "boot_environment": "installer", **fields})
+    note = entry("noted", "the node has no BMC", event="effect_failed", detail={"boot": 3})
+    told = why(node, MACHINE, [], [entry(), note])
+    assert ("by hand" in told["waits_for"]) is by_hand
+    assert ("by hand" in told["what_to_do"]) is by_hand
+
+
+def test_why_says_where_recovery_begins():
+    """Not where it was: a stage relies on those before it, and the boot is a new one."""
+    assert "first stage" in why(a_node(state="problem"), MACHINE, [], [])["what_to_do"]

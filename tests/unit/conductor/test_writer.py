@@ -143,6 +143,57 @@ def test_the_sites_files_are_read_before_the_lock_is_taken(writer):
     assert set(zip(order[::2], order[1::2], strict=False)) == {("rules", "lock")}
 
 
+def test_rules_that_cannot_be_read_cost_nobody_an_event(writer, caplog):
+    """A folder that cannot be read for a while is like a full disk: who waits is told, the rest is kept, in peace."""
+    with writer.store.write() as tx:
+        tx.add_effects([outbox_row(1)])
+        tx.inbox_put([an_event("x", "n1", "bus", event_id=f"h{n}") for n in range(3)])
+    writer.leased, tries, plain = (lambda tasks: None), [], writer.rules
+
+    def broken():
+        tries.append(1)
+        raise PermissionError(13, "Permission denied", "/site")
+
+    writer.rules = broken
+    with pytest.raises(StoreError, match=r"PermissionError.*'/site'"):
+        writer.put(noted("n1")).result(10)
+    done = Result(effect=effect_with_id(an_effect(), 1), events=[noted("n2", event_id="told")])
+    writer.finished([done])
+    writer.note([noted("n3", event_id="found")])
+    tried = len(tries)
+    wait_for(lambda: len(tries) > tried + 1, what="two more tries")
+    assert (writer.store.count("inbox"), writer.store.count("outbox")) == (3, 1)
+    assert not [record for record in caplog.records if record.exc_info]
+    writer.rules = plain
+    wait_for(lambda: writer.store.head() == 5, what="all of them")
+    assert {e.event_id for e in writer.store.journal()} == {"told", "found", "h0", "h1", "h2"}
+    assert writer.store.count("outbox") == 0
+
+
+def test_a_writer_whose_thread_cannot_be_started_says_so_and_tries_again(writer, monkeypatch):
+    """Nobody waits for a thread that is not there; results are kept for the one that comes."""
+    with writer.store.write() as tx:
+        tx.add_effects([outbox_row(1)])
+    plain, refused = threading.Thread.start, []
+
+    def start(thread):
+        if len(refused) < 3 and thread.name == "racksalt-writer":
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        plain(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(StoreError, match=r"can't start new thread.*hand it in again"):
+        writer.put(noted("n1")).result(5)
+    writer.note([noted("n2", event_id="found")])
+    writer.finished([Result(effect=effect_with_id(an_effect(), 1))])
+    assert len(refused) == 3
+    writer.note([noted("n2", event_id="found")])
+    assert writer.put(noted("n3")).result(5).error is None
+    assert [e.node for e in writer.store.journal()] == ["n2", "n3"]
+    wait_for(lambda: writer.store.count("outbox") == 0, what="the result")
+
+
 def outbox_row(number, node="n1"):
     """Return an outbox row that is due."""
     given = {
