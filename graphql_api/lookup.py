@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from graphql_api.auth import AUDIT_READ
 from graphql_api.problems import UserError
 from graphql_api.records import Record, RecordPage, page, record, visible
+from racksalt.model.node import serial_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,7 @@ def node_by(snapshot: Snapshot, by: NodeKey) -> Node | None:
         return snapshot.by_mac.get(by.mac.lower().replace("-", ":"))
     if by.address:
         return snapshot.by_address.get(canonical(by.address))
-    found = snapshot.by_serial.get(by.serial or "", [])
+    found = snapshot.by_serial.get(serial_key(by.serial) or "", [])
     if len(found) > 1:
         names = ", ".join(sorted(one.id for one in found[:5]))
         raise UserError(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphql_api.snapshot import build
 from graphql_api.snapshot import objects as o
+from racksalt.model.node import serial_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -160,8 +161,8 @@ class Snapshot:
             self.by_mac[nic.mac] = node
         for address in node.addresses:
             self.by_address[address.address] = node
-        if node.hardware is not None and node.hardware.serial:
-            self.by_serial[node.hardware.serial].append(node)
+        if serial := serial_key(node.hardware.serial if node.hardware else None):
+            self.by_serial[serial].append(node)
 
     def _drop_parts(self, node: o.Node) -> None:
         for nic in node.nics:
@@ -175,7 +176,7 @@ class Snapshot:
         for nic in node.nics:
             # NIC and address point at each other; frozen objects in a cycle would never be freed.
             nic.addresses = []
-        serial = node.hardware.serial if node.hardware else None
+        serial = serial_key(node.hardware.serial if node.hardware else None)
         if serial and node in self.by_serial[serial]:
             self.by_serial[serial].remove(node)
             if not self.by_serial[serial]:

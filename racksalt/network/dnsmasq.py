@@ -24,6 +24,8 @@ SCRIPT = "/v1/boot/script"
 URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/%=:@+\-&]*)?")
 WORD = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 PATH = re.compile(r"/[A-Za-z0-9._/ -]*")
+NO_LABEL = re.compile(r"[0-9]+[smhdw]?|infinite|ignore")
+"""Host names that a ``dhcp-host`` line takes for a lease time, or for an order to serve nobody (dnsmasq(8))."""
 LEAST_LEASES, MOST_LEASES = 1024, 1 << 20
 """Beyond 31 bits dnsmasq misreads its limit, as none at all or as 0, which serves nobody. A million leases, of some 300
 bytes of memory each, are more than it can serve."""
@@ -90,8 +92,10 @@ def host_lines(host: Host, served: frozenset[str]) -> list[str]:
     for held in host.held:
         if held.mac is not None and held.network in served:
             found.setdefault((held.mac, held.network), []).append(held)
+    # The name stands in the names' folder in any case.
+    label = [] if NO_LABEL.fullmatch(host.label) else [host.label]
     return [
-        ",".join([mac, f"set:{tag_of(host)}", *map(_bracketed, rows), host.label])
+        ",".join([mac, f"set:{tag_of(host)}", *map(_bracketed, rows), *label])
         for (mac, _), rows in found.items()
     ]
 

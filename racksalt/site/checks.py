@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from racksalt.model.names import is_host, one_spelling
+from racksalt.model.node import serial_key
 from racksalt.site.conduit_checks import check_conduits
 from racksalt.site.name_checks import check_names
 from racksalt.site.network_checks import check_networks
@@ -131,12 +132,11 @@ def _identities(site: Declarations) -> Iterator[SiteProblem]:
             elif mac in macs:
                 yield at(f"{mac} is {macs[mac]}'s", "a NIC is in one node")
             macs.setdefault(mac, node.id)
-        if node.serial and node.serial in serials:
+        key = serial_key(node.serial)
+        if key and serials.setdefault(key, node.id) != node.id:
             yield _at(site, "nodes", node.id, "serial")(
-                f"{node.serial!r} is {serials[node.serial]}'s", "leave out what is not unique"
+                f"{node.serial!r} is {serials[key]}'s", "leave out what is not unique"
             )
-        if node.serial:
-            serials.setdefault(node.serial, node.id)
 
 
 def _bmcs(site: Declarations) -> Iterator[SiteProblem]:

@@ -84,8 +84,8 @@ def test_a_changed_node_stays_the_same_object():
     assert made.by_mac.get("02:00:00:00:00:01") is None
     assert made.by_mac["02:00:00:00:00:09"] is before
     assert made.by_address.get("10.0.0.1") is None
-    assert made.by_serial["S9"] == [before]
-    assert "S1" not in made.by_serial
+    assert made.by_serial["s9"] == [before]
+    assert "s1" not in made.by_serial
     assert made.networks["admin"].address_count == 2
     assert before.allowed_commands == []
 
@@ -126,7 +126,7 @@ def test_parts_that_cannot_be_taken_in_are_asked_for_again():
     assert made.known(["n1"]) == {"n1": 1}
     assert made.networks["admin"].address_count == 2
     assert [it.address_count for it in made.networks["admin"].ranges] == [1, 0]
-    assert made.by_serial["S9"] == [made.nodes["n1"]]
+    assert made.by_serial["s9"] == [made.nodes["n1"]]
 
 
 def test_a_range_counts_the_addresses_that_nodes_hold():

@@ -108,6 +108,16 @@ def test_a_setting_cannot_write_lines_of_its_own(settings):
         main_file(wanted([], []), settings, ())
 
 
+@pytest.mark.parametrize("name", ["1001", "12h", "infinite", "ignore"])
+def test_a_name_that_dnsmasq_takes_for_a_lease_time_is_none_of_the_line(name):
+    """Else such a node would have that lease, or be served nothing; names are told in a file of their own."""
+    rows = [Reservation(name, None, "live", MAC, "prov", "10.0.0.20", 4)]
+    found = wanted([_network(domain="example.net")], rows)
+    host = found.hosts[name]
+    assert host_lines(host, found.served()) == [f"{MAC},set:n-{name},10.0.0.20"]
+    assert f"10.0.0.20 {name}.example.net" in name_lines(host)
+
+
 def test_a_node_has_a_line_for_each_nic_and_network():
     """Both families on one line; networks that are not served have none."""
     rows = [

@@ -51,6 +51,7 @@ CASES: list[tuple[str, Any, str, str]] = [
     ("nodes:n2:macs", ["02:00:00:00:00:0g"], "nodes:n2:macs:0", "is no MAC"),
     ("nodes:n2:macs", ["03:00:00:00:00:00"], "nodes:n2:macs:0", "group address"),
     ("nodes:n2:serial", "S1", "nodes:n2:serial", "is n1's"),
+    ("nodes:n2:serial", "s-1 ", "nodes:n2:serial", "is n1's"),
     ("nodes:n2:bmc:address", "10.9.0.1", "nodes:n2:bmc", "port 623 is n1's"),
     ("nodes:n2:bmc:address", "10.9.0.1/24", "nodes:n2:bmc:address", "no IP address"),
     ("nodes:n2:bmc:address", "10.9.0.2566", "nodes:n2:bmc:address", "no IP address or host name"),
