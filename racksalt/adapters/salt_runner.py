@@ -68,6 +68,18 @@ def names(given: Sequence[object], nobody: str = "") -> list[str]:
     return found
 
 
+def name(given: object) -> str:
+    """Return the one name that was given.
+
+    Raises:
+        InvalidInputError: it is none, or several.
+    """
+    found = names([given])
+    if len(found) != 1:
+        raise InvalidInputError(f"{given!r} is not one name", "name one")
+    return found[0]
+
+
 def command_options(verb: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a command, those that were not given as they are by default.
 

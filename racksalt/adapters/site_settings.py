@@ -13,18 +13,23 @@ from typing import Any
 
 from racksalt.share import share_dir
 from racksalt.site.layers import REMOVE, Layer
-from racksalt.site.problems import SiteProblem
+from racksalt.site.problems import SiteProblem, one_of
 from racksalt.site.schema import Declarations
 
 
 def unknown(layers: Iterable[Layer], declared: Declarations) -> Iterator[SiteProblem]:
     """Yield the settings that a stage would refuse. A stage that runs the site's own states takes what it likes."""
-    own = {name for name, one in declared.additions.get("stages", {}).items() if "sls" in one}
+    added = declared.additions.get("stages", {})
+    own, known = {name for name, one in added.items() if "sls" in one}, {*added, *_table().STAGES}
     for layer in layers:
         stages: Any = layer.values
         for key in ("racksalt", "stages"):
             stages = stages.get(key) if isinstance(stages, Mapping) else None
         for stage, settings in stages.items() if isinstance(stages, Mapping) else ():
+            if stage not in known:
+                hint = one_of(str(stage), sorted(known))
+                where = f"racksalt:stages:{stage}"
+                yield SiteProblem(layer.origin.file, where, "no such stage", hint)
             wanted = None if stage in own else _without_removals(settings)
             for key, message, hint in _table().problems(stage, wanted):
                 yield SiteProblem(layer.origin.file, key, message, hint)

@@ -293,8 +293,9 @@ def _deadline(
     if "accept_key" in row.effects:
         return _answer_by(node, view, event, min(state.deadline_s, ANSWER_S), rules)
     if row.target == row.source and event.name == "boot_requested" and node.deadline_at:
-        # A machine that starts again and again makes no progress by it.
-        return node.deadline_at
+        # A machine that starts again and again makes no progress by it; a new token is good for one boot at least.
+        least = view.now + ANSWER_S * rules.deadline_factor if "new_boot" in row.effects else 0.0
+        return max(node.deadline_at, least)
     if row.target != row.source or {"new_boot", "ask_agent"} & set(row.effects):
         return view.now + state.deadline_s * rules.deadline_factor
     return node.deadline_at
@@ -350,15 +351,16 @@ def _overtaken(view: View, event: Event) -> frozenset[str]:
     """Return what the node's own proof leaves nothing to do for.
 
     Who proves the present boot's token is up from it, whoever switched it on: it must not be cut, nor its key wait for
-    a dead BMC. A system that proves the token of its enrolment says so only the first time: its key may lie in the key
-    store while the node is off.
+    a dead BMC. A system that proves the token of its enrolment says so only the first time, in its first boot: its key
+    may lie in the key store while the node is off.
     """
     if event.name == "agent_answered":
         return frozenset({"power_cycle"})
     if event.name != "key_proven":
         return frozenset()
     up = any(
-        boot.generation == view.node.boot or boot.redeemed_at is None
+        boot.generation == view.node.boot
+        or (boot.redeemed_at is None and boot.generation == view.node.boot - 1)
         for boot in _proven(view, event)
     )
     return frozenset({"accept_key", "power_cycle"} if up else {"accept_key"})

@@ -151,12 +151,18 @@ def check_addresses(site: Declarations) -> Iterator[SiteProblem]:
                 one = address(text)
                 if one is None:
                     yield say(f"{text!r} is no address", "write one such as 10.0.0.10")
-                elif one in taken:
+                elif one in taken and not _is_own_bmc(node, network, one):
                     yield say(f"{text} is {taken[one]}", "an address is one node's")
                 else:
                     taken[one] = f"{node.id}'s"
                     yield from (say(*it) for it in _unfit(network, one))
             yield from _too_many(site, node, name, texts)
+
+
+def _is_own_bmc(node: NodeDeclaration, network: Network | None, one: Address) -> bool:
+    """Say whether this only gives the BMC's own address its place, and with it its name, on the BMCs' network."""
+    is_there = network is not None and network.purpose == "bmc" and node.bmc is not None
+    return is_there and node.bmc is not None and address(node.bmc.address) == one
 
 
 def _of_bmcs(site: Declarations) -> dict[Address, str]:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    and_,
     bindparam,
     func,
     or_,
@@ -169,12 +170,13 @@ class Store:
     def overdue(self, now: float, longest_s: float = inf) -> list[Node]:
         """Return the nodes whose deadline has passed, or is further off than ``longest_s``, the longest that there is.
 
-        Such a one was written by a clock that ran ahead.
+        Such a one was written by a clock that ran ahead, unless its job began in the past: then the rules were others.
         """
-        at = t.nodes.c.deadline_at
+        at, since = t.nodes.c.deadline_at, t.nodes.c.job_since
         if longest_s == inf:
             return self._select(Node, at < now)
-        return self._select(Node, or_(at < now, at > now + longest_s + AHEAD_S))
+        ahead = and_(at > now + longest_s + AHEAD_S, or_(since.is_(None), since > now + AHEAD_S))
+        return self._select(Node, or_(at < now, ahead))
 
     def awaiting(self, name: str, nodes: Sequence[str]) -> set[str]:
         """Return those of the nodes for which this effect is still to be done."""

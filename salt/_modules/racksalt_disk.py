@@ -253,14 +253,11 @@ def _lacking(found):
 
 
 def _all_there(found, match):
-    """A disk that the settings do not exclude by its serial number or WWN may be the one that they mean."""
+    """A disk that the settings do not exclude by what is known of it may be the one that they mean."""
     there, plan = [disk for disk in found if not disk["away"]], _planned() or ()
     stuck = [d for d in there if d["read_only"] and any(_is_same(d, one) for one in plan)]
-    bad = []
-    for disk in [*_lacking(there), *stuck]:
-        known = [key for key in ("serial", "wwn") if key in match and disk[key]]
-        if all(_fits(key, match[key], disk) for key in known):
-            bad.append(disk)
+    gone = [*_lacking(there), *stuck]
+    bad = [d for d in gone if all(_may_fit(key, wanted, d) for key, wanted in match.items())]
     if bad:
         told = f"the system disk may be one that cannot be had; nothing was changed: {_told(bad)}"
         hint = "racksalt:stages:partition:disks:match can name the system disks by serial or wwn"
@@ -366,6 +363,17 @@ def _fits(key, wanted, disk):
         return disk[key] is bool(wanted)
     patterns = wanted if isinstance(wanted, list) else [wanted]
     return any(fnmatch.fnmatch(_plain(disk[key]), _plain(pattern)) for pattern in patterns)
+
+
+def _may_fit(key, wanted, disk):
+    """Of a missing disk the plan knows serial number, WWN and rounded size; a kernel name may be another's now."""
+    if "bytes" in disk:
+        return _fits(key, wanted, disk)
+    size_gb = disk.get("size_gb")
+    if key in ("min_gb", "max_gb") and size_gb:
+        slack_gb = 0.5 if key == "min_gb" else -0.5
+        return _fits(key, wanted, {"bytes": (size_gb + slack_gb) * 10**9})
+    return key not in ("serial", "wwn") or not disk[key] or _fits(key, wanted, disk)
 
 
 def _told(found):

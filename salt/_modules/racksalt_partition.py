@@ -178,10 +178,12 @@ def no_second_system(disks):
     for disk in __salt__["racksalt_disk.disks"]():
         # Arrays that are made of the disk are looked at, too.
         known = [] if disk["name"] in ours or disk["removable"] else disk["parts"]
-        found = next(((name, why) for name, _ in known if (why := _second(name))), None)
+        found = next(
+            ((name, why) for name, _ in known if (why := _second(name, disk["away"]))), None
+        )
         if found:
             message = f"{found[0]} (disk serial {disk['serial']}) {found[1]}; nothing was changed"
-            hint = "erase or replace the disk, or choose it as the system disk"
+            hint = "erase or replace the disk, or choose it as the system disk (disks:match:serial)"
             raise CommandExecutionError(f"{message}: the node might boot that one; {hint}")
 
 
@@ -213,10 +215,10 @@ def _about(disk):
     }
 
 
-def _second(name):
-    """The half of a mirror has the array's name for a label, behind the host that it was made for (md(4))."""
+def _second(name, away):
+    """Half a mirror has the array's name for a label, behind its host's (md(4))."""
     found = __salt__["racksalt_signature.fields"](f"/dev/{name}")
-    if found.get("TYPE") == "unreadable":
+    if found.get("TYPE") == "unreadable" and not away:  # a LUN's second path is so by nature
         return "cannot be read, and may hold another system"
     labelled = found.get("LABEL", "").rpartition(":")[2] == LABEL
     return f"holds another system labelled {LABEL}" if labelled else None

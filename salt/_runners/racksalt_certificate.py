@@ -13,9 +13,9 @@ def show(node, limit=20):
 
         salt-run racksalt_certificate.show r1n1
     """
-    from racksalt.adapters.salt_runner import names
+    from racksalt.adapters.salt_runner import name
 
-    return _asked(lambda it: it.erase_certificates(names([node], "name one")[0], int(limit)))
+    return _asked(lambda it: it.erase_certificates(name(node), int(limit)))
 
 
 def verify(certificate):

@@ -116,14 +116,16 @@ def security(*nodes):
     return _ask("security", _names(nodes), _actor())
 
 
-def _names(given, nobody=""):
+def _names(given):
     from racksalt.adapters.salt_runner import names
 
-    return _told(lambda: names(given, nobody))
+    return _told(lambda: names(given))
 
 
 def _name(given):
-    return _names([given], "name one")[0]
+    from racksalt.adapters.salt_runner import name
+
+    return _told(lambda: name(given))
 
 
 def _ask(verb, *args, **options):

@@ -27,7 +27,9 @@ def list_(state=None, rack=None, zone=None):
     """
     shown = ("state", "stage", "goal", "zone", "rack", "power", "reason")
     narrowed = {"state": state, "rack": rack, "zone": zone}
-    nodes = _ask("list_nodes", **{key: it and _name(it) for key, it in narrowed.items()})
+    nodes = _ask(
+        "list_nodes", **{key: None if it is None else _name(it) for key, it in narrowed.items()}
+    )
     return {node["id"]: {key: node[key] for key in shown if node[key]} for node in nodes}
 
 
@@ -223,10 +225,8 @@ def token_create(name, scopes, expires_in_s=30 * 86400):
 
         salt-run racksalt.token_create dashboard topology:read expires_in_s=86400
     """
-    from racksalt.adapters.salt_runner import create_token
-
     given = name, _names([scopes]), float(expires_in_s), _actor()
-    return _do(create_token, _app().settings.secrets, *given)
+    return _do(_salt().create_token, _app().settings.secrets, *given)
 
 
 def token_revoke(token):
@@ -337,9 +337,7 @@ def enroll(node):
 
         salt-run racksalt.enroll r1n1
     """
-    from racksalt.adapters.salt_runner import check_keys
-
-    return check_keys(_app().conductor, dict(__opts__), _name(node))
+    return _salt().check_keys(_app().conductor, dict(__opts__), _name(node))
 
 
 def hint(tag, data):
@@ -352,27 +350,21 @@ def hint(tag, data):
 
         salt-run racksalt.hint racksalt/node/r1n1/event/moved '{data: {}}'
     """
-    from racksalt.adapters.salt_runner import take_hint
-
     app = _app()
-    return take_hint(app.store, app.conductor, dict(__opts__), tag, data)
+    return _salt().take_hint(app.store, app.conductor, dict(__opts__), tag, data)
 
 
 def _command(verb, nodes, options):
-    from racksalt.adapters.salt_runner import command_options
-
-    given = _do(lambda _: command_options(verb, options))
+    given = _do(lambda _: _salt().command_options(verb, options))
     return _ask("run", verb, _names(nodes, f"{verb}: name the nodes"), _actor(), **given)
 
 
 def _names(given, nobody=""):
-    from racksalt.adapters.salt_runner import names
-
-    return _do(lambda _: names(given, nobody))
+    return _do(lambda _: _salt().names(given, nobody))
 
 
 def _name(given):
-    return _names([given], "name one")[0]
+    return _do(lambda _: _salt().name(given))
 
 
 def _ask(verb, *args, **kwargs):
@@ -395,6 +387,10 @@ def _app():
 
 
 def _actor():
-    from racksalt.adapters.salt_runner import actor
+    return _salt().actor(__opts__)
 
-    return actor(__opts__)
+
+def _salt():
+    from racksalt.adapters import salt_runner
+
+    return salt_runner

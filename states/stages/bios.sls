@@ -4,4 +4,7 @@
 bios:
   racksalt_hardware.bios_set:
     - settings: {{ want["settings"] | default({}) | json }}
+{#- A live image that was built before this had no such table, and refuses an argument that it does not know. #}
+{%- if "racksalt_settings.checked" in salt %}
     - wanted: {{ want | json }}
+{%- endif %}

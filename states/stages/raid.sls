@@ -5,4 +5,7 @@ raid:
   racksalt_raid.present:
     - arrays: {{ want["arrays"] | default([]) | json }}
     - overwrite: {{ want["overwrite"] | default(False) | json }}
+{#- A live image that was built before this had no such table, and refuses an argument that it does not know. #}
+{%- if "racksalt_settings.checked" in salt %}
     - wanted: {{ want | json }}
+{%- endif %}

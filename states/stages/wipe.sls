@@ -4,4 +4,7 @@
 wipe:
   racksalt_disk.erased:
     - settings: {{ (dict({"disks": "system"}, **want) if want is mapping else want) | json }}
+{#- A live image that was built before this refuses an argument that it does not know. #}
+{%- if "racksalt_settings.checked" in salt %}
     - stage: wipe
+{%- endif %}

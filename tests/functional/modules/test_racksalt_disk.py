@@ -116,12 +116,16 @@ def test_no_other_disk_is_taken_for_a_system_disk_that_is_missing(real, devices,
         ({"serial": "D-1"}, {"serial": ["S-*", "d-1"]}, True),
         ({"wwn": "0x5000"}, {"wwn": "0x6*"}, False),
         ({"wwn": "0x5000"}, {"serial": "S-1"}, True),
-        ({"serial": "D-1"}, {"max_gb": 100, "name": "sda"}, True),
+        ({"serial": "D-1"}, {"name": "sda", "rotational": True}, True),
+        ({"serial": "D-1"}, {"max_gb": 900}, False),
+        ({"serial": "D-1"}, {"max_gb": 959.7}, True),
+        ({"serial": "D-1"}, {"min_gb": 961}, False),
+        ({"size_gb": None}, {"max_gb": 100}, True),
         ({}, {"serial": "S-1", "wwn": "0x6"}, True),
     ],
 )
-def test_a_missing_disk_that_the_settings_exclude_by_name_does_not_matter(real, dead, match, stops):
-    """A serial number or WWN says which disk is meant; a kernel name, or a number that nobody knows, does not."""
+def test_a_missing_disk_that_the_settings_exclude_does_not_matter(real, dead, match, stops):
+    """By serial number, WWN or size, which the plan has; a kernel name, or a number that nobody knows, does not."""
     real.pillar(disks=[{"name": "sdz", "serial": None, "wwn": None, "size_gb": 960, **dead}])
     told = "is in the plan and not in the machine" if stops else "1 system disks wanted, 0 fit"
     with pytest.raises(CommandExecutionError, match=told):
@@ -136,6 +140,8 @@ def test_no_other_disk_is_taken_for_one_that_became_write_protected(real, device
         real.pillar(disks=[{"name": name, "serial": None, "size_gb": 1} for name in devices[1:3]])
         with pytest.raises(CommandExecutionError, match=rf"{devices[1]} .* is write-protected"):
             real.modules.racksalt_disk.chosen({})
+        larger = {"disks": {"match": {"min_gb": 0.8}}}
+        assert [d["name"] for d in real.modules.racksalt_disk.chosen(larger)] == [devices[2]]
         real.pillar(disks=[{"name": devices[2], "serial": None, "size_gb": 1}])
         assert [d["name"] for d in real.modules.racksalt_disk.chosen({})] == [devices[2]]
     finally:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+import yaml
+from jinja2 import Environment
 from salt.exceptions import CommandExecutionError
+from salt.utils.jinja import SerializerExtension
 
 from tests.support import source
 
@@ -167,3 +170,20 @@ def test_each_stage_refuses_before_it_does_anything(node, stage, said, test):
     assert found["comment"].startswith(f"racksalt:stages:{stage}")
     if stage not in ("image", "configure"):  # these partition first
         assert (node.disk / "old").read_text() == "data"
+
+
+NEWER = {"inventory", "firmware", "bios", "raid", "security", "wipe"}
+
+
+@pytest.mark.parametrize("stage", sorted(NEWER))
+@pytest.mark.parametrize("knows", [True, False])
+def test_a_live_image_that_was_built_before_gets_no_argument_that_it_refuses(stage, knows):
+    """Salt calls no state with an argument that its module does not have: every node would park until a new image."""
+    calls = {"pillar.get": lambda _key, default: default}
+    calls |= {"racksalt_settings.checked": None} if knows else {}
+    text = source.text(source.Path(f"states/stages/{stage}.sls"))
+    rendered = Environment(extensions=[SerializerExtension]).from_string(text).render(salt=calls)
+    (state,) = yaml.safe_load(rendered)[stage].values()
+    given = {name for argument in state for name in argument}
+    assert bool(given & {"wanted", "stage"}) is knows
+    assert given - {"wanted", "stage"}

@@ -62,6 +62,25 @@ def test_a_system_is_not_installed_beside_a_disk_that_cannot_be_read(real, devic
     assert real.modules.racksalt_signature.content(f"/dev/{devices[1]}") is None
 
 
+@pytest.mark.parametrize(("away", "stops"), [(None, True), ("is on a storage network", False)])
+def test_a_path_that_cannot_be_read_by_nature_stops_no_installation(real, monkeypatch, away, stops):
+    """A LUN's second path is such a one; it is none of the node's own, and can be neither erased nor chosen."""
+    check = real.modules.racksalt_partition.no_second_system.func
+    lun = {"name": "sdb", "serial": "LUN7", "removable": False, "away": away}
+    lun["parts"] = [("sdb", "8:16"), ("sdc", "8:32")]
+    answers = {"sdb": {}, "sdc": {"TYPE": "unreadable"}}
+    says = {
+        "racksalt_disk.disks": lambda: [lun],
+        "racksalt_signature.fields": lambda device: answers[device.removeprefix("/dev/")],
+    }
+    monkeypatch.setitem(check.__globals__, "__salt__", says)
+    if not stops:
+        assert check([{"name": "sda"}]) is None
+        return
+    with pytest.raises(CommandExecutionError, match=r"sdc .* cannot be read"):
+        check([{"name": "sda"}])
+
+
 def test_a_disk_that_may_be_part_of_an_array_stops_the_installation(
     real, devices, broken, tmp_path
 ):

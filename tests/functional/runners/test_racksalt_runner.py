@@ -158,6 +158,8 @@ def test_what_the_state_does_not_accept_is_refused_with_what_it_would(run):
         ("retire", [yamlify_arg("1.10")], {}, r"1\.1 is no name"),
         ("retire", ["n1", yamlify_arg("off")], {}, "False is no name"),
         ("show", [yamlify_arg("null")], {}, "None is no name"),
+        ("desire", ["n1,n2", "retired"], {}, "'n1,n2' is not one name"),
+        ("list", [], {"rack": False}, "False is no name"),
         ("approve", ["n1"], {"force": True}, "force"),
         ("commission", ["n1"], {"goal": "retired"}, "goal"),
         ("power", ["up", "n1"], {}, "power_up"),

@@ -39,6 +39,13 @@ def test_a_misspelt_key_and_a_number_for_a_version_are_found(tmp_path):
     ]
 
 
+def test_a_stage_that_nobody_has_is_found(tmp_path):
+    """What is said to a misspelt stage is said to nobody, and the right one would take its default."""
+    where = ("error", "rack/r1.sls", "racksalt:stages:eraze")
+    found = told(a_site(tmp_path), {"eraze": {"disks": ["SER-2"]}})
+    assert found == [(*where, "no such stage (did you mean erase?)")]
+
+
 @pytest.mark.parametrize(
     "stages",
     [

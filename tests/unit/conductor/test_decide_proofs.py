@@ -99,13 +99,17 @@ def test_a_power_cycle_that_is_cut_short_by_a_proof_loses_no_node(sent):
     assert (node.state, node.boot, node.stage_attempt) == ("commissioning", 2, 1)
 
 
-@pytest.mark.parametrize(("redeemed_at", "over"), [(None, True), (NOW - 500, False)])
-def test_an_installed_system_calls_off_its_power_cycle_only_by_its_first_proof(redeemed_at, over):
+@pytest.mark.parametrize(
+    ("redeemed_at", "boot", "over"), [(None, 4, True), (NOW - 500, 4, False), (None, 5, False)]
+)
+def test_an_installed_system_calls_off_its_power_cycle_only_by_its_first_proof(
+    redeemed_at, boot, over
+):
     """Its key may lie in the key store while the node is off: proven again, it says nothing of this boot."""
-    node = a_node("n1", "enrolling", boot=4, boot_environment="local", deadline_at=NOW + 900)
+    node = a_node("n1", "enrolling", boot=boot, boot_environment="local", deadline_at=NOW + 900)
     boots = [
         a_boot(generation=3, environment="local", redeemed_at=redeemed_at, key_sha256="k"),
-        a_boot(generation=4, environment="local", expires_at=NOW - 60),
+        a_boot(generation=boot, environment="local", expires_at=NOW - 60),
     ]
     decision = decided(node, proven(3, "local"), boots)
     assert ("power_cycle" in decision.void) is over
@@ -139,10 +143,19 @@ def test_a_machine_that_starts_again_and_again_is_overdue_all_the_same(store):
     rules = the_rules(deadline_factor=5.0)
     with store.write() as tx:
         tx.add_nodes([a_node("n1", approved=True)])
-    for second in range(0, 4600, 300):
+    for second in range(0, 5200, 300):
         happen(store, an_event("boot_requested", address="a"), now=NOW + second, rules=rules)
     assert store.node("n1").boot == 2
-    assert [node.id for node in store.overdue(NOW + 4600)] == ["n1"]
+    assert [node.id for node in store.overdue(NOW + 5200)] == ["n1"]
+
+
+def test_a_new_token_is_good_for_one_boot_at_least():
+    """The conductor may have been away past the deadline while a machine started again."""
+    late = commissioning(deadline_at=NOW - 3000)
+    stale = [a_boot(expires_at=NOW - 60)]
+    decision = decided(late, an_event("boot_requested", address="a"), stale)
+    assert decision.node.boot == late.boot + 1
+    assert decision.node.deadline_at == NOW + ANSWER_S
 
 
 # ------------------------------------------------------------ keys from before

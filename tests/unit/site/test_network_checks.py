@@ -192,6 +192,17 @@ def test_a_node_does_not_get_the_address_of_another_ones_bmc():
     assert declare({"site/a.yaml": site})[1] == []
 
 
+def test_a_bmc_may_have_its_place_on_the_network_of_bmcs():
+    """There its node gives it an address, and with it a name; another node's BMC stays another's."""
+    bmc = {"address": "10.9.0.5", "username": "u", "secret": "file:lab"}
+    oob = {"purpose": "bmc", "cidr_v4": "10.9.0.0/24", "domain": "oob.example.net"}
+    told = ("networks:oob", oob), ("nodes:n1:bmc", bmc)
+    own = changed(*told, ("nodes:n1:addresses", {"oob": "10.9.0.5"}))
+    assert declare({"site/a.yaml": own})[1] == []
+    others = changed(*told, ("nodes:n2:addresses", {"oob": "10.9.0.5"}))
+    assert [it.message for it in declare({"site/a.yaml": others})[1]] == ["10.9.0.5 is n1's BMC"]
+
+
 def test_a_node_does_not_get_its_router_in_another_spelling():
     """Addresses are compared, not texts."""
     site = changed((f"{P1}:gateway_v6", "fd01:0::fff"), ("nodes:n1:addresses", {"p1": "fd01::fff"}))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -117,6 +118,11 @@ def test_deadlines_and_jobs_are_found(store):
     # Further off than any deadline is: a clock that ran ahead wrote it.
     assert store.overdue(-AHEAD_S, longest_s=9.0) == []
     assert [n.id for n in store.overdue(-AHEAD_S, longest_s=8.9)] == ["n2"]
+    # But for one whose job began in the past: the rules were others then.
+    n2 = store.node("n2")
+    with store.write() as tx:
+        tx.update_nodes([(replace(n2, version=n2.version + 1, job_since=-AHEAD_S), n2.version)])
+    assert store.overdue(-AHEAD_S, longest_s=8.9) == []
     assert [n.id for n in running(store)] == ["n2"]
     assert [n.id for n in running(store, ["j", "k"])] == ["n2"]
     assert running(store, ["k"]) == running(store, []) == []
