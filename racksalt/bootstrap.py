@@ -108,11 +108,10 @@ class SiteRules:
         written before all are decided.
         """
         declared = self._site.declarations
-        policy = declared.policy
-        if policy.approve != "auto" or node.approved or policy.approve_limit is None:
+        policy, limit = declared.policy, declared.policy.approve_limit
+        if policy.approve != "auto" or node.approved or limit is None:
             return node.approved or policy.approve == "auto"
-        before = self._store.strangers_before(node)
-        return len([name for name in before if name not in declared.nodes]) < policy.approve_limit
+        return self._store.strangers_before(node, declared.nodes, limit) < limit
 
 
 @dataclass(slots=True)

@@ -151,21 +151,23 @@ class Store:
         """Return those of the nodes that exist."""
         return self._select(Node, t.nodes.c.id.in_(list(ids)))
 
-    def strangers_before(self, node: Node) -> list[str]:
-        """Return the machines that booted undeclared and have a place before this one.
+    def strangers_before(self, node: Node, declared: Iterable[str], most: int) -> int:
+        """Count, up to ``most``, the machines that booted undeclared and have a place before this one.
 
-        They were let in, or are there for longer; retired ones have none.
+        They were let in, or are there for longer; retired ones have none, nor have those that are declared by now.
         """
+        known = [name for name in declared if name.startswith(STRANGER)]
         of = t.nodes.c
         earlier = tuple_(of.created_at, of.id) < tuple_(node.created_at, node.id)
-        wanted = select(of.id).where(
+        places = select(of.id).where(
             of.id.startswith(STRANGER, autoescape=True),
-            of.id != node.id,
+            of.id.not_in([node.id, *known]),
             of.state != "retired",
             or_(of.approved, earlier),
         )
+        counted = select(func.count()).select_from(places.limit(most).subquery())
         with self.read() as connection:
-            return list(connection.execute(wanted).scalars())
+            return int(connection.execute(counted).scalar_one())
 
     def overdue(self, now: float, longest_s: float = inf) -> list[Node]:
         """Return the nodes whose deadline has passed, or is further off than ``longest_s``, the longest that there is.

@@ -107,6 +107,17 @@ def test_marks_keep_a_number(store):
         assert store.mark("m") == value
 
 
+def test_strangers_with_an_earlier_place_are_counted_up_to_a_number(store):
+    """Those let in, and those that came before; not the retired, the declared, nor names of another kind."""
+    came = [a_node(f"node-{number}", created_at=float(number)) for number in range(1, 7)]
+    came[4], came[0] = replace(came[4], approved=True), replace(came[0], state="retired")
+    with store.write() as tx:
+        tx.add_nodes([*came, a_node("n1"), a_node("nodes-1")])
+    assert store.strangers_before(came[3], (), 9) == 3, "2 and 3 came before, 5 was let in"
+    assert store.strangers_before(came[3], ("node-2", "n1"), 9) == 2
+    assert store.strangers_before(came[3], (), 2) == 2
+
+
 def test_deadlines_and_jobs_are_found(store):
     """``overdue`` is strict; ``running`` are those with a job, or with one of these jobs."""
     with store.write() as tx:
