@@ -12,6 +12,9 @@ RangeUse = Literal["discovery", "reservations", "excluded"]
 never given out by racksalt.
 """
 
+LEAST_LENGTH_V6 = 64
+"""The widest IPv6 subnet that machines boot on (RFC 4291 section 2.5.1); dnsmasq serves no wider one."""
+
 Purpose = Literal["provisioning", "bmc", "storage", "public", "admin"]
 Tagging = Literal["auto", "tagged", "untagged"]
 """Whether nodes see a VLAN's tag. ``auto``: they do, save on a provisioning network, for firmware cannot tag."""

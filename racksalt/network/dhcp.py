@@ -13,7 +13,7 @@ from ipaddress import ip_address, ip_network
 from typing import NamedTuple, Protocol
 
 from racksalt.model.names import is_name
-from racksalt.model.place import Network, Range
+from racksalt.model.place import LEAST_LENGTH_V6, Network, Range
 from racksalt.model.reservation import Reservation
 from racksalt.network.names import label_of, name_on
 from racksalt.wire import NODE_ID
@@ -21,8 +21,6 @@ from racksalt.wire import NODE_ID
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 ENVIRONMENT = re.compile(r"[a-z]{1,16}")
-LEAST_LENGTH_V6 = 64
-"""dnsmasq serves no wider IPv6 subnet; on a link there is none anyway (RFC 4291 section 2.5.1)."""
 HOLD = "hold"
 """What a node boots whose state names nothing: it waits and asks again."""
 

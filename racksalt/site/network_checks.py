@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from itertools import combinations
 from typing import Final
 
-from racksalt.model.place import Network
+from racksalt.model.place import LEAST_LENGTH_V6, Network
 from racksalt.site.problems import SiteProblem, at, one_of
 from racksalt.site.schema import Declarations
 
@@ -20,8 +20,6 @@ _DOMAIN: Final = re.compile(
     r"^(?=.{1,200}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z"
 )
 _INTERFACE: Final = re.compile(r"^[a-zA-Z][a-zA-Z0-9_-]{0,14}\Z")
-_LEAST_LENGTH_V6: Final = 64
-"""dnsmasq serves no wider subnet, and a host's own half of an address is 64 bits (RFC 4291 section 2.5.1)."""
 _LEAST_MTU, _LEAST_MTU_V6, _MOST_MTU = 576, 1280, 9216
 
 
@@ -174,11 +172,11 @@ def _subnet(
 
 def _too_wide(site: Declarations, network: Network, subnet: Subnet) -> Iterator[SiteProblem]:
     """Yield a subnet that no DHCP server could serve: it would keep all others from being served anew."""
-    wide = subnet.version == 6 and subnet.prefixlen < _LEAST_LENGTH_V6
+    wide = subnet.version == 6 and subnet.prefixlen < LEAST_LENGTH_V6
     if wide and network.purpose == "provisioning":
         yield at(site.files, "networks", network.name, "cidr_v6")(
-            f"{subnet} is wider than /{_LEAST_LENGTH_V6}, which DHCP cannot serve",
-            f"write the /{_LEAST_LENGTH_V6} that machines boot on",
+            f"{subnet} is wider than /{LEAST_LENGTH_V6}, which DHCP cannot serve",
+            f"write the /{LEAST_LENGTH_V6} that machines boot on",
         )
 
 

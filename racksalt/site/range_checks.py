@@ -161,8 +161,9 @@ def check_addresses(site: Declarations) -> Iterator[SiteProblem]:
 
 def _is_own_bmc(node: NodeDeclaration, network: Network | None, one: Address) -> bool:
     """Say whether this only gives the BMC's own address its place, and with it its name, on the BMCs' network."""
-    is_there = network is not None and network.purpose == "bmc" and node.bmc is not None
-    return is_there and node.bmc is not None and address(node.bmc.address) == one
+    if network is None or network.purpose != "bmc" or node.bmc is None:
+        return False
+    return address(node.bmc.address) == one
 
 
 def _of_bmcs(site: Declarations) -> dict[Address, str]:
