@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
-from racksalt.adapters.site_files import SiteFolder
-from racksalt.conductor import Conductor
-from racksalt.conductor.access import Access
 from racksalt.conductor.desired import present
-from racksalt.conductor.operations import Operations
 from racksalt.model.errors import InvalidInputError
 from racksalt.model.node import Address, Bmc
-from racksalt.settings import ConductorSettings
-from racksalt.site.site import Site
-from tests.support.builders import the_rules
-from tests.support.fakes import FakeWorld
 from tests.support.sites import a_site
+from tests.support.verbs import verbs_over
 
 NETWORK = {"purpose": "provisioning", "zone": "z1", "cidr_v4": "10.0.0.0/24"}
 BMC = {"protocol": "ipmi", "address": "10.9.0.1", "port": 623, "username": "u", "secret": "file:x"}
@@ -30,13 +21,8 @@ def operations(store, tmp_path):
     folder = a_site(
         tmp_path, nodes={"n1": node}, networks={"p1": NETWORK}, policy={"approve": "manifest"}
     )
-    conductor = Conductor(
-        store, the_rules, FakeWorld(clock=time.time).ports, ConductorSettings(), b"s" * 32
-    )
-    found = Operations(conductor, Site(SiteFolder(folder)), Access(store, time.time, b"p"))
-    found.declare()
-    yield found
-    conductor.stop()
+    with verbs_over(store, folder) as found:
+        yield found
 
 
 def test_a_network_takes_no_declared_address_from_a_node(store, operations):

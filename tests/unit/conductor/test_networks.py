@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
-from racksalt.adapters.site_files import SiteFolder, write_site
-from racksalt.conductor import Conductor
-from racksalt.conductor.access import Access
+from racksalt.adapters.site_files import write_site
 from racksalt.conductor.desired import present
 from racksalt.conductor.networks import NAMED, forget, undeclared
-from racksalt.conductor.operations import Operations
 from racksalt.model.errors import ConflictError, InvalidInputError, NotFoundError
 from racksalt.model.node import Address
 from racksalt.model.place import Network
-from racksalt.settings import ConductorSettings
-from racksalt.site.site import Site
-from tests.support.builders import a_node, the_rules
-from tests.support.fakes import FakeWorld
+from tests.support.builders import a_node
 from tests.support.sites import a_site
+from tests.support.verbs import verbs_over
 
 FILE = "site/p2.yaml"
-P1 = {
-    "purpose": "provisioning",
-    "zone": "z1",
-    "cidr_v4": "10.1.0.0/24",
-    "domain": "p1.test",
-    "ranges": {"nodes": {"first": "10.1.0.10", "last": "10.1.0.99", "use": "reservations"}},
-}
-P2 = {
-    "purpose": "provisioning",
-    "rack": "r1",
-    "cidr_v4": "10.2.0.0/24",
-    "domain": "p2.test",
-    "ranges": {"nodes": {"first": "10.2.0.10", "last": "10.2.0.99", "use": "reservations"}},
-}
+
+
+def network(number, **place):
+    """Return a network to boot on, with addresses to keep."""
+    subnet = f"10.{number}.0"
+    nodes = {"first": f"{subnet}.10", "last": f"{subnet}.99", "use": "reservations"}
+    told = {"cidr_v4": f"{subnet}.0/24", "domain": f"p{number}.test", "ranges": {"nodes": nodes}}
+    return {"purpose": "provisioning", **place, **told}
+
+
+P1, P2 = network(1, zone="z1"), network(2, rack="r1")
 
 
 @pytest.fixture
@@ -51,13 +41,8 @@ def folder(tmp_path):
 @pytest.fixture
 def operations(store, folder):
     """The verbs over it, with all taken in."""
-    conductor = Conductor(
-        store, the_rules, FakeWorld(clock=time.time).ports, ConductorSettings(), b"s" * 32
-    )
-    found = Operations(conductor, Site(SiteFolder(folder)), Access(store, time.time, b"p"))
-    found.declare()
-    yield found
-    conductor.stop()
+    with verbs_over(store, folder) as found:
+        yield found
 
 
 def networks(store):
