@@ -91,7 +91,8 @@ def test_ipmitool_switches_real_qemu_processes_on_and_off(owner):
     assert seen["q1"]["power"] == "on"
     assert seen["q2"] == {"power": "off", "pid": None, "starts": 0}
     os.kill(seen["q1"]["pid"], signal.SIGKILL)
-    assert "is off" in _ipmi(owner, "q1", "chassis", "power", "status")
+    off = wait_for(lambda: "is off" in _ipmi(owner, "q1", "chassis", "power", "status"), 20)
+    assert off is not None
     _ipmi(owner, "q1", "chassis", "power", "on")
     _ipmi(owner, "q1", "chassis", "power", "cycle")
     assert _power(owner)["q1"]["starts"] == 3

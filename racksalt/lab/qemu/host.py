@@ -25,9 +25,14 @@ from racksalt.lab.installation import BMC_SECRET, BMC_USER
 from racksalt.lab.processes import LabError
 from racksalt.lab.qemu.machine import QemuMachine
 from racksalt.lab.qemu.network import Switch
-from racksalt.lab.qemu.qmp import MonitorError
 from racksalt.lab.qemu.spec import Spec, tap_name
 from racksalt.model.errors import RacksaltError
+
+WISHES = {
+    "on": QemuMachine.power_on,
+    "off": QemuMachine.power_off,
+    "reset": QemuMachine.reset,
+}
 
 
 class QemuHost:
@@ -77,15 +82,9 @@ class QemuHost:
         machine = self.machines.get(name)
         if wish == "status":
             return self.status()
-        if machine is None or wish not in {"on", "off", "reset"}:
+        if machine is None or wish not in WISHES:
             return {"error": f"on ID, off ID, reset ID or status, not {line.strip()!r}"}
-        if wish == "reset":
-            try:
-                await machine.reset()
-            except MonitorError as error:
-                return {"error": str(error)}
-        else:
-            machine.power_on() if wish == "on" else machine.power_off()
+        WISHES[wish](machine)
         return {name: machine.power_state()}
 
 

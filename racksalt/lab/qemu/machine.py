@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
 import signal
@@ -15,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from racksalt.lab.processes import stand_back
-from racksalt.lab.qemu.qmp import Monitor, MonitorError
-from racksalt.lab.qemu.spec import FIRMWARE_VARS, Files, Order, Spec, boot_indices, command
+from racksalt.lab.qemu.qmp import RESETS, live
+from racksalt.lab.qemu.spec import FIRMWARE_VARS, Files, Order, Spec, command
 
 if TYPE_CHECKING:
     from racksalt.lab.bmc_commands import BootDevice
@@ -25,8 +24,10 @@ if TYPE_CHECKING:
 class QemuMachine:
     """What a virtual BMC manages (``racksalt.lab.bmc_commands.Machine``).
 
-    The power rail is the process: it is on exactly while QEMU runs, so a killed QEMU is a power cut and a guest that
-    switches itself off is off. Left to itself the firmware tries the network first, as racksalt wants of real ones.
+    The power rail is the process: a killed QEMU is a power cut, and a guest that switches itself off is off. A guest
+    that resets itself gets another process: what QEMU has translated for the one system costs the next one dearly,
+    whose every write into such memory is looked up (seen: firmware whose stack came to lie there ran nothing but its
+    timer's interrupt). Left to itself the firmware tries the network first, as racksalt wants of real ones.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class QemuMachine:
         self.starts = 0
         self._accel = accel
         self._process: subprocess.Popen[bytes] | None = None
+        """QEMU while the rail is on; between two of them, the one that has just ended."""
         self._choice: tuple[BootDevice, bool] = ("none", False)
         self._errands: set[asyncio.Task[None]] = set()
 
@@ -55,25 +57,28 @@ class QemuMachine:
     @property
     def pid(self) -> int | None:
         """The process id of the running QEMU."""
-        return self._process.pid if self._process and self.power_state() == "on" else None
+        return self._process.pid if self._process else None
 
     # ------------------------------------------------------------ what the BMC can do
 
     def power_state(self) -> Literal["on", "off"]:
         """Return the state of the power rail now."""
-        return "on" if self._process is not None and self._process.poll() is None else "off"
+        return "off" if self._process is None else "on"
 
     def power_on(self) -> None:
         """Switch on; nothing happens when it is on."""
-        if self.power_state() == "on":
-            return
+        if self._process is None:
+            self.starts += 1
+            self._boot(f"power on, start {self.starts}")
+
+    def _boot(self, why: str) -> None:
+        """Start QEMU for one boot: what is to be tried first is asked then, and a choice for once is used up."""
         device, persistent = self._choice
         first: Order = "disk" if device == "disk" else "network"
         if not persistent:
             self._choice = ("none", False)
         self.files.monitor.unlink(missing_ok=True)
-        self.starts += 1
-        self.say(f"power on, start {self.starts}, {first} first")
+        self.say(f"{why}, {first} first")
         program = command(self.spec, self.files, self.taps, first=first, accel=self._accel)
         program[0] = shutil.which(program[0]) or program[0]
         tether = [sys.executable, "-m", "racksalt.lab.tether", "SIGKILL", str(os.getpid())]
@@ -87,15 +92,13 @@ class QemuMachine:
                 start_new_session=True,
             )
         stand_back(self._process.pid)
-        if first == "disk" and not persistent:
-            self._errand(self._network_first())
+        self._errand(self._follow(self._process))
 
     def power_off(self) -> None:
         """Cut the power: QEMU is killed, what the guest had not written is lost. Nothing happens when it is off."""
-        if self.power_state() == "on" and self._process is not None:
+        if self._process is not None:
             self.say("power off")
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
+            self._end()
 
     def power_cycle(self) -> None:
         """Cut the power and switch on again."""
@@ -112,13 +115,11 @@ class QemuMachine:
 
     # ------------------------------------------------------------ the rest
 
-    async def reset(self) -> None:
-        """Press the reset button: the guest is not asked. Raises MonitorError."""
-        monitor = await Monitor.open(self.files.monitor)
-        try:
-            await monitor.execute("system_reset")
-        finally:
-            monitor.close()
+    def reset(self) -> None:
+        """Press the reset button: the guest is not asked. Nothing happens when the machine is off."""
+        if self._process is not None:
+            self._end()
+            self._boot("reset")
 
     def say(self, line: str) -> None:
         """Write a line to the console log, among what the machine itself prints."""
@@ -126,27 +127,24 @@ class QemuMachine:
         with self.files.console.open("a", encoding="utf-8") as log:
             log.write(f"\n[lab {stamp}] {self.spec.id}: {line}\n")
 
-    async def _network_first(self) -> None:
-        """Take a choice for one boot back; the firmware has read it, a reset reads the boot order anew."""
-        with contextlib.suppress(MonitorError, OSError):
-            monitor = await Monitor.open(self.files.monitor)
-            try:
-                for path, index in _without_clash(boot_indices(self.spec, "network")):
-                    with contextlib.suppress(MonitorError):
-                        peripheral = f"/machine/peripheral/{path}"
-                        await monitor.execute(
-                            "qom-set", path=peripheral, property="bootindex", value=index
-                        )
-            finally:
-                monitor.close()
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+
+    async def _follow(self, process: subprocess.Popen[bytes]) -> None:
+        """Let QEMU begin; when it ends and nobody here has ended it, start another if its guest has reset itself."""
+        reason = await live(self.files.monitor, lambda: process.poll() is None)
+        if not reason:
+            process.kill()  # it was killed, or cannot be talked to and waits for ever
+        await asyncio.to_thread(process.wait)
+        if process is self._process:
+            self._process = None
+            if reason in RESETS:
+                self._boot("reset by itself")
 
     def _errand(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
-
-
-def _without_clash(indices: dict[str, int]) -> list[tuple[str, int]]:
-    """Return the settings in an order in which no two devices ever have one index: QEMU refuses that."""
-    aside = [(device, index + 100) for device, index in indices.items()]
-    return [*aside, *indices.items()]

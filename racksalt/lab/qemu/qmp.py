@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 CONNECT_S = 10.0
+RESETS = frozenset({"guest-reset", "host-qmp-system-reset", "subsystem-reset"})
+"""Reasons of the event SHUTDOWN (QAPI ``ShutdownCause``) of a machine that is told to end instead of resetting."""
 
 
 class MonitorError(RuntimeError):
@@ -21,7 +25,9 @@ class Monitor:
         self._reader, self._writer = reader, writer
 
     @classmethod
-    async def open(cls, path: Path, timeout_s: float = CONNECT_S) -> Monitor:
+    async def open(
+        cls, path: Path, timeout_s: float = CONNECT_S, alive: Callable[[], bool] = lambda: True
+    ) -> Monitor:
         """Connect and agree on the protocol; waits for a QEMU that is just starting. Raises MonitorError."""
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout_s
@@ -30,7 +36,7 @@ class Monitor:
                 monitor = cls(*await asyncio.open_unix_connection(path))
                 break
             except OSError as error:
-                if loop.time() > end:
+                if loop.time() > end or not alive():
                     raise MonitorError(f"no monitor at {path}: {error.strerror}") from error
                 await asyncio.sleep(0.05)
         await monitor._answer("QMP")
@@ -52,6 +58,27 @@ class Monitor:
                 raise MonitorError(str(told["error"].get("desc", told["error"])))
         raise MonitorError("the monitor hung up")
 
+    async def shutdown_reason(self) -> str:
+        """Return why QEMU says that it ends, once it has hung up; empty when it did not say."""
+        reason = ""
+        while line := await self._reader.readline():
+            told = json.loads(line)
+            if told.get("event") == "SHUTDOWN":
+                reason = str(told["data"]["reason"])
+        return reason
+
     def close(self) -> None:
         """Hang up."""
         self._writer.close()
+
+
+async def live(path: Path, alive: Callable[[], bool]) -> str:
+    """Let a QEMU begin that waits for that (``-S``); return why it says it ends, empty when it did not say (killed)."""
+    with contextlib.suppress(MonitorError, OSError, ValueError):
+        monitor = await Monitor.open(path, alive=alive)
+        try:
+            await monitor.execute("cont")
+            return await monitor.shutdown_reason()
+        finally:
+            monitor.close()
+    return ""

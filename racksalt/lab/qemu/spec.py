@@ -79,8 +79,12 @@ def command(
         "-cpu",
         CPUS.get(accel, "max"),
     ]
-    size = ["-m", str(spec.memory_mib), "-smp", _processors(spec)]
+    # Room for one processor more makes TCG keep the order of memory accesses, which it drops for a machine that can
+    # have only one. QEMU's threads look at the rings of virtio meanwhile: a disk's interrupt got lost, its guest hung.
+    size = ["-m", str(spec.memory_mib), "-smp", f"{spec.cpus},maxcpus={spec.cpus + 1}"]
     bare = ["-nodefaults", "-no-user-config", "-vga", "none", "-display", "none"]
+    # It waits until somebody listens (-S), says how it ends and does not reset: see QemuMachine.
+    bare += ["-S", "-action", "reboot=shutdown"]
     smbios = {
         "manufacturer": spec.vendor,
         "product": spec.product,
@@ -99,16 +103,6 @@ def command(
         *(*name, *size, *bare, "-smbios", f"type=1,{told}"),
         *(*talk, *_firmware(spec, files), *_cards(spec, taps, first), *_disks(spec, files, first)),
     ]
-
-
-def _processors(spec: Spec) -> str:
-    """Return how many there are, and how many there may be.
-
-    Room for one more makes TCG keep the order of memory accesses, which it drops for a machine that can have only one.
-    QEMU's threads look at the rings of virtio meanwhile: a disk's interrupt got lost, and its guest hung. UEFI machines
-    have no such room: with it, their firmware was seen to die in a reset, once in two.
-    """
-    return f"{spec.cpus},maxcpus={spec.cpus + 1}" if spec.firmware == "bios" else str(spec.cpus)
 
 
 def _firmware(spec: Spec, files: Files) -> list[str]:
@@ -145,10 +139,3 @@ def _disks(spec: Spec, files: Files, first: Order) -> list[str]:
         device = f"virtio-blk-pci,id=disk{number},drive=drive{number},bootindex={base + number + 1}"
         words += ["-drive", drive, "-device", f"{device},serial={disk_serial(spec, number)}"]
     return words
-
-
-def boot_indices(spec: Spec, first: Order) -> dict[str, int]:
-    """Return the boot index of each bootable device, as ``command`` gives them, to be set on a running machine."""
-    base = 0 if first == "disk" else 10
-    disks = {f"disk{n}": base + n + 1 for n in range(len(spec.disks_gb))}
-    return {"nic0": 0 if first == "network" else 10, **disks}
