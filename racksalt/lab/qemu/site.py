@@ -13,7 +13,7 @@ PREFIX_V4, PREFIX_V6 = "10.77.0", "fd77::"
 """The provisioning network, /24 and /64. Nobody outside the namespace ever sees it."""
 MASTER_V4, MASTER_V6 = f"{PREFIX_V4}.1", f"{PREFIX_V6}1"
 STORAGE_VLAN = 120
-KERNEL_ARGUMENTS = "mitigations=off init_on_alloc=0 audit=0 apparmor=0"
+KERNEL_ARGUMENTS = "mitigations=off init_on_alloc=0 audit=0 apparmor=0 norandmaps"
 """What protects real machines from others, and only costs time where nobody else is: translated, it costs twice."""
 
 
