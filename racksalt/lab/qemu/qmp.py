@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-CONNECT_S = 10.0
+CONNECT_S = 60.0
+"""Long for a slow computer: a QEMU that has ended is seen at once, and one that lives will listen."""
 RESETS = frozenset({"guest-reset", "host-qmp-system-reset", "subsystem-reset"})
 """Reasons of the event SHUTDOWN (QAPI ``ShutdownCause``) of a machine that is told to end instead of resetting."""
 

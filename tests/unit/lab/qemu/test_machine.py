@@ -62,7 +62,7 @@ def _does(machine, code: bytes) -> None:
 
 
 async def _until(condition: Callable[[], bool], pause_s: float = 0.01) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         await asyncio.sleep(pause_s)
