@@ -91,8 +91,7 @@ def test_ipmitool_switches_real_qemu_processes_on_and_off(owner):
     assert seen["q1"]["power"] == "on"
     assert seen["q2"] == {"power": "off", "pid": None, "starts": 0}
     os.kill(seen["q1"]["pid"], signal.SIGKILL)
-    off = wait_for(lambda: "is off" in _ipmi(owner, "q1", "chassis", "power", "status"), 20)
-    assert off is not None
+    assert "is off" in _ipmi(owner, "q1", "chassis", "power", "status")
     _ipmi(owner, "q1", "chassis", "power", "on")
     _ipmi(owner, "q1", "chassis", "power", "cycle")
     assert _power(owner)["q1"]["starts"] == 3

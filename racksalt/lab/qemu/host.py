@@ -76,7 +76,7 @@ class QemuHost:
             for name, one in self.machines.items()
         }
 
-    async def obey(self, line: str) -> dict[str, Any]:
+    def obey(self, line: str) -> dict[str, Any]:
         """Carry out one wish and return the answer."""
         wish, _, name = line.strip().partition(" ")
         machine = self.machines.get(name)
@@ -113,7 +113,7 @@ async def _follow(host: QemuHost, stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := await reader.readline():
-        _tell(await host.obey(line.decode()))
+        _tell(host.obey(line.decode()))
     stop.set()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from racksalt.lab.processes import stand_back
-from racksalt.lab.qemu.qmp import RESETS, live
+from racksalt.lab.qemu.qmp import RESET, live
 from racksalt.lab.qemu.spec import FIRMWARE_VARS, Files, Order, Spec, command
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class QemuMachine:
         self.starts = 0
         self._accel = accel
         self._process: subprocess.Popen[bytes] | None = None
-        """QEMU while the rail is on; between two of them, the one that has just ended."""
+        """QEMU while the rail is on, one that was killed, or between two the one that has just ended by itself."""
         self._choice: tuple[BootDevice, bool] = ("none", False)
         self._errands: set[asyncio.Task[None]] = set()
 
@@ -56,20 +55,56 @@ class QemuMachine:
 
     @property
     def pid(self) -> int | None:
-        """The process id of the running QEMU."""
-        return self._process.pid if self._process else None
+        """The process id of QEMU while the rail is on."""
+        return self._process.pid if self._process and self.power_state() == "on" else None
 
     # ------------------------------------------------------------ what the BMC can do
 
     def power_state(self) -> Literal["on", "off"]:
-        """Return the state of the power rail now."""
-        return "off" if self._process is None else "on"
+        """Return the state of the power rail now.
+
+        A QEMU that was killed or failed is off at once; of one that ended by itself `_follow` finds out why.
+        """
+        return "on" if self._process is not None and not self._process.poll() else "off"
 
     def power_on(self) -> None:
         """Switch on; nothing happens when it is on."""
-        if self._process is None:
+        if self.power_state() == "off":
             self.starts += 1
             self._boot(f"power on, start {self.starts}")
+
+    def power_off(self) -> None:
+        """Cut the power: QEMU is killed, what the guest had not written is lost. Nothing happens when it is off."""
+        if self.power_state() == "on":
+            self.say("power off")
+            self._end()
+
+    def power_cycle(self) -> None:
+        """Cut the power and switch on again."""
+        self.power_off()
+        self.power_on()
+
+    def set_boot_device(self, device: BootDevice, persistent: bool) -> None:
+        """Choose what boots next, once or from now on; ``none`` takes the choice back."""
+        self._choice = (device, persistent)
+
+    def get_boot_device(self) -> tuple[BootDevice, bool]:
+        """Return the choice that still stands and whether it persists."""
+        return self._choice
+
+    # ------------------------------------------------------------ the rest
+
+    def reset(self) -> None:
+        """Press the reset button: the guest is not asked. Nothing happens when the machine is off."""
+        if self.power_state() == "on":
+            self._end()
+            self._boot("reset")
+
+    def say(self, line: str) -> None:
+        """Write a line to the console log, among what the machine itself prints."""
+        stamp = time.strftime("%H:%M:%S", time.gmtime())
+        with self.files.console.open("a", encoding="utf-8") as log:
+            log.write(f"\n[lab {stamp}] {self.spec.id}: {line}\n")
 
     def _boot(self, why: str) -> None:
         """Start QEMU for one boot: what is to be tried first is asked then, and a choice for once is used up."""
@@ -94,43 +129,10 @@ class QemuMachine:
         stand_back(self._process.pid)
         self._errand(self._follow(self._process))
 
-    def power_off(self) -> None:
-        """Cut the power: QEMU is killed, what the guest had not written is lost. Nothing happens when it is off."""
-        if self._process is not None:
-            self.say("power off")
-            self._end()
-
-    def power_cycle(self) -> None:
-        """Cut the power and switch on again."""
-        self.power_off()
-        self.power_on()
-
-    def set_boot_device(self, device: BootDevice, persistent: bool) -> None:
-        """Choose what boots next, once or from now on; ``none`` takes the choice back."""
-        self._choice = (device, persistent)
-
-    def get_boot_device(self) -> tuple[BootDevice, bool]:
-        """Return the choice that still stands and whether it persists."""
-        return self._choice
-
-    # ------------------------------------------------------------ the rest
-
-    def reset(self) -> None:
-        """Press the reset button: the guest is not asked. Nothing happens when the machine is off."""
-        if self._process is not None:
-            self._end()
-            self._boot("reset")
-
-    def say(self, line: str) -> None:
-        """Write a line to the console log, among what the machine itself prints."""
-        stamp = time.strftime("%H:%M:%S", time.gmtime())
-        with self.files.console.open("a", encoding="utf-8") as log:
-            log.write(f"\n[lab {stamp}] {self.spec.id}: {line}\n")
-
     def _end(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             process.wait()
 
     async def _follow(self, process: subprocess.Popen[bytes]) -> None:
@@ -141,7 +143,7 @@ class QemuMachine:
         await asyncio.to_thread(process.wait)
         if process is self._process:
             self._process = None
-            if reason in RESETS:
+            if reason == RESET:
                 self._boot("reset by itself")
 
     def _errand(self, work: Coroutine[Any, Any, None]) -> None:

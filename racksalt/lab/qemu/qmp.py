@@ -11,8 +11,8 @@ from typing import Any
 
 CONNECT_S = 60.0
 """Long for a slow computer: a QEMU that has ended is seen at once, and one that lives will listen."""
-RESETS = frozenset({"guest-reset", "host-qmp-system-reset", "subsystem-reset"})
-"""Reasons of the event SHUTDOWN (QAPI ``ShutdownCause``) of a machine that is told to end instead of resetting."""
+RESET = "guest-reset"
+"""Reason of the event SHUTDOWN (QAPI ``ShutdownCause``) where a guest has reset a machine that ends instead."""
 
 
 class MonitorError(RuntimeError):
